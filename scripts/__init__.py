@@ -1,0 +1,1 @@
+"""Commands a person runs: ``python -m scripts.NAME --help``."""
