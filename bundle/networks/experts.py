@@ -1,0 +1,72 @@
+"""The diverse experts of a mixture-of-diverse-experts (MoDE) convolution: three kernels and two averaging experts."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+EXPERTS = ("conv5", "conv3", "conv1", "mean3", "mean5")
+"""The five experts, in the order of the gate."""
+
+
+def _kaiming_kernel(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
+    """Return a kernel (O, I, K, K, K), initialised as the paper's experts are."""
+    kernel = torch.empty(out_channels, in_channels, size, size, size)
+    return nn.Parameter(nn.init.kaiming_uniform_(kernel, a=math.sqrt(5)))
+
+
+class ConvExpert(nn.Module):
+    """An expert that convolves with a K x K x K kernel, without bias.
+
+    Args:
+        in_channels: I, the channels of the input.
+        out_channels: O, the channels of the output.
+        size: K, the kernel's size in voxels, odd.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.weight = _kaiming_kernel(out_channels, in_channels, size)
+
+    def kernel(self) -> Tensor:
+        """Return the kernel (O, I, K, K, K)."""
+        return self.weight
+
+
+class MeanExpert(nn.Module):
+    """An expert that averages over K x K x K voxels (zero padded) and convolves with a 1x1x1 kernel, without bias.
+
+    Args:
+        in_channels: I, the channels of the input.
+        out_channels: O, the channels of the output.
+        size: K, the size of the averaged window in voxels, odd; 1 leaves the 1x1x1 convolution alone.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.weight = _kaiming_kernel(out_channels, in_channels, 1)
+
+    def kernel(self) -> Tensor:
+        """Return the serially merged kernel (O, I, K, K, K): the 1x1x1 weight A as the constant A / K^3 (GatRep)."""
+        return self.weight.expand(-1, -1, self.size, self.size, self.size) / self.size**3
+
+
+def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: tuple[int, int] = (3, 5)) -> nn.Module:
+    """Return the expert called `name`, one of `EXPERTS`.
+
+    Args:
+        name: the expert's name.
+        in_channels: I, the channels of the input.
+        out_channels: O, the channels of the output.
+        mean_sizes: sizes of the windows that "mean3" and "mean5" average over, in voxels (the paper's ablation).
+
+    Raises:
+        ValueError: if there is no expert of that name.
+    """
+    if name not in EXPERTS:
+        raise ValueError(f"There is no expert '{name}': choose from {', '.join(EXPERTS)}.")
+    if name.startswith("conv"):
+        return ConvExpert(in_channels, out_channels, int(name[-1]))
+    return MeanExpert(in_channels, out_channels, mean_sizes[0] if name == "mean3" else mean_sizes[1])
