@@ -1,7 +1,6 @@
 """Files that are whole or not there: written under a temporary name beside their final one, then renamed."""
 
 import contextlib
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +39,6 @@ def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         refuse_existing(path, overwrite)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from bundle.files import written_whole
 
 # The OME schema knows neither half precision nor booleans.
 STORED_DTYPES = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
-OME_DTYPES = tuple(np.dtype(name) for name in "int8 int16 int32 uint8 uint16 uint32 float32 float64".split())
+OME_DTYPES = tuple(map(np.dtype, (np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float32, np.float64)))
 
 
 def write_ome_tiff(
@@ -48,7 +48,7 @@ def write_ome_tiff(
         raise ValueError(f"{array.shape[0]} channels need as many names; got {list(channel_names)}.")
     if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
         raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
-    dtype = STORED_DTYPES.get(array.dtype, array.dtype.newbyteorder("="))
+    dtype: np.dtype[Any] = STORED_DTYPES.get(array.dtype, array.dtype.newbyteorder("="))
     if dtype not in OME_DTYPES:
         raise BundleError(f"{path} cannot be written: OME-TIFF does not hold {array.dtype}; convert to float32 first.")
     array = np.ascontiguousarray(array, dtype=dtype)
