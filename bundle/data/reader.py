@@ -90,7 +90,8 @@ def _named_axes(path: Path, series: tifffile.TiffPageSeries) -> str:
         axes = axes.replace(unnamed[0], "Z")
     if "S" in axes:
         raise BundleError(
-            f"{path} is a colour image ({series.axes} {series.shape}); split its colours into channels and save it {RESAVE}."
+            f"{path} is a colour image ({series.axes} {series.shape}); split its colours into channels and save them "
+            f"{RESAVE}."
         )
     if lengths.get("T", 1) > 1:
         slices = lengths.get("Z", 1)
