@@ -48,7 +48,7 @@ def write_ome_tiff(
         raise ValueError(f"{array.shape[0]} channels need as many names; got {list(channel_names)}.")
     if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
         raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
-    dtype = np.dtype(STORED_DTYPES.get(array.dtype, array.dtype)).newbyteorder("=")
+    dtype: Any = STORED_DTYPES.get(array.dtype, array.dtype).newbyteorder("=")
     if dtype not in OME_DTYPES:
         raise BundleError(f"{path} cannot be written: OME-TIFF does not hold {array.dtype}; convert to float32 first.")
     array = np.ascontiguousarray(array, dtype=dtype)
