@@ -100,10 +100,11 @@ class PlainConvolution(nn.Module):
         convolution: a Conv3d or ConvTranspose3d.
     """
 
-    def __init__(self, convolution: nn.Module) -> None:
+    def __init__(self, convolution: nn.Conv3d | nn.ConvTranspose3d) -> None:
         super().__init__()
         self.convolution = convolution
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045, ARG002 - TorchScript
         """Convolve x (N, I, Z, Y, X) to (N, O, Z', Y', X')."""
-        return self.convolution(x)
+        y: Tensor = self.convolution(x)
+        return y

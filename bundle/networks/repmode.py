@@ -49,6 +49,8 @@ class RepMode(nn.Module):
         ValueError: if the tasks are none or not distinct, or an option is unknown.
     """
 
+    embedding: Tensor
+
     def __init__(
         self,
         tasks: Sequence[str],
@@ -108,7 +110,8 @@ class RepMode(nn.Module):
         if task.shape[0] != 1 and task.shape[0] != image.shape[0]:
             raise ValueError(f"A batch of {image.shape[0]} images needs as many tasks, or one, not {task.shape[0]}.")
         distinct, sample_task = torch.unique(task, return_inverse=True)
-        return self.unet(image, (self.embedding[distinct], sample_task))
+        prediction: Tensor = self.unet(image, (self.embedding[distinct], sample_task))
+        return prediction
 
     @torch.jit.unused
     def specialize(self, tasks: Sequence[str] | str | None = None) -> SpecializedRepMode:

@@ -48,7 +48,8 @@ def _fill(plain: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
     """Copy a kernel and a bias (none: zeros) into the convolution that a PlainConvolution holds."""
     assert isinstance(plain, PlainConvolution)
     plain.convolution.weight.copy_(weight)
-    plain.convolution.bias.zero_() if bias is None else plain.convolution.bias.copy_(bias)
+    assert plain.convolution.bias is not None
+    plain.convolution.bias.copy_(torch.zeros_like(plain.convolution.bias) if bias is None else bias)
 
 
 def _fold(block: Block, embedding: Tensor, plain: Block) -> None:

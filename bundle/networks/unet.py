@@ -37,7 +37,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
         """Map x (N, I, Z, Y, X) to (N, O, Z', Y', X')."""
-        return self.relu(self.norm(self.convolution(x, task)))
+        y: Tensor = self.relu(self.norm(self.convolution(x, task)))
+        return y
 
 
 class Level(nn.Module):
@@ -59,7 +60,8 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
         """Map x (N, I, Z, Y, X) to (N, O, Z, Y, X)."""
-        return self.second(self.first(x, task), task)
+        y: Tensor = self.second(self.first(x, task), task)
+        return y
 
 
 def _down(channels: int, make_norm: NormMaker, bias: bool) -> Block:
@@ -128,4 +130,5 @@ class UNet(nn.Module):
         x = self.bottleneck(x, task)
         for up, level in zip(self.ups, self.decoder):  # noqa: B905 - TorchScript knows no strict
             x = level(torch.cat([skips.pop(), up(x)], dim=1), task)
-        return self.last(x, task)
+        prediction: Tensor = self.last(x, task)
+        return prediction
