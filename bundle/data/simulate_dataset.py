@@ -1,0 +1,154 @@
+"""A folder of simulated stacks: which task and split each one has, and the files."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from bundle.data.manifest import SPLITS, ManifestRow, write_manifest
+from bundle.data.simulate import check_shape, simulate_stack
+from bundle.data.simulate_structure import STRUCTURES, check_tasks
+from bundle.data.writer import write_ome_tiff
+from bundle.errors import BundleError
+from bundle.files import refuse_existing
+
+MANIFEST = "dataset.csv"
+BRIGHTFIELD = "brightfield"
+PUBLISHED_SPLIT = (0.675, 0.075, 0.25)  # a quarter for testing, a tenth of the rest for validation
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """A stack still to be simulated.
+
+    Attributes:
+        number: place in the dataset; with the dataset's seed it decides everything about the stack.
+        task: its one labelled structure.
+        split: train, validation or test.
+    """
+
+    number: int
+    task: str
+    split: str
+
+    @property
+    def file_name(self) -> str:
+        """Name of its file within the dataset's folder."""
+        return f"{self.number:05d}_{self.task}.ome.tiff"
+
+
+def share_out(count: int, fractions: Sequence[float]) -> list[int]:
+    """Split `count` things by fractions that sum to 1: largest remainders, and none left empty where it can be."""
+    exact = np.asarray(fractions) * count
+    parts = np.floor(exact).astype(int)
+    for index in np.argsort(parts - exact, kind="stable")[: count - int(parts.sum())]:
+        parts[index] += 1
+    wanted = np.flatnonzero(np.asarray(fractions) > 0)
+    # From the largest fraction to the smallest, each gets one from whoever has most.
+    for index in wanted[np.argsort(-np.asarray(fractions)[wanted], kind="stable")]:
+        if parts[index] == 0 and parts.max() > 1:
+            parts[np.argmax(parts)] -= 1
+            parts[index] += 1
+    return [int(part) for part in parts]
+
+
+def plan_dataset(count: int, tasks: Sequence[str], split: Sequence[float], seed: int) -> list[PlannedStack]:
+    """Return the stacks of a dataset: tasks take turns, and within each task the split is drawn by chance.
+
+    Args:
+        count: number of stacks.
+        tasks: tasks that take turns.
+        split: fractions for train, validation and test.
+        seed: decides which stacks go where.
+
+    Raises:
+        BundleError: the count is not a positive whole number, a task is unknown or the fractions do not sum to 1.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise BundleError(f"count {count!r} is not a whole number above 0; give the number of stacks to make.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise BundleError(f"seed {seed!r} is not a whole number from 0 on.")
+    fractions = list(split) if isinstance(split, (list, tuple)) else []
+    if len(fractions) != 3 or not all(isinstance(part, (int, float)) and part >= 0 for part in fractions):
+        raise BundleError(f"split {split!r} is not three fractions [train, validation, test], like [0.7,0.1,0.2].")
+    if abs(sum(fractions) - 1) > 1e-6:
+        raise BundleError(f"split {split!r} sums to {sum(fractions):g}; make the three fractions sum to 1.")
+    names = check_tasks(tasks)
+    if not names or len(set(names)) != len(names):
+        raise BundleError(f"tasks {names!r} must name at least one task, and none twice.")
+    splits: dict[int, str] = {}
+    for index in range(len(names)):
+        numbers = np.arange(index, count, len(names))
+        drawn = [
+            name for name, part in zip(SPLITS, share_out(len(numbers), fractions), strict=True) for _ in range(part)
+        ]
+        order = np.random.default_rng([seed, index]).permutation(numbers)
+        splits.update(zip(order.tolist(), drawn, strict=True))
+    return [PlannedStack(number, names[number % len(names)], splits[number]) for number in range(count)]
+
+
+def write_stack(folder: Path, stack: PlannedStack, shape: Sequence[int], seed: int, overwrite: bool) -> ManifestRow:
+    """Simulate a planned stack, write it to the folder and return its row of the manifest."""
+    made = simulate_stack(shape, (seed, stack.number), [stack.task])
+    write_ome_tiff(
+        folder / stack.file_name,
+        np.stack([made.brightfield, made.fluorescence[stack.task]]),
+        spacing=made.spacing,
+        channel_names=[BRIGHTFIELD, stack.task],
+        overwrite=overwrite,
+    )
+    return ManifestRow(stack.split, stack.task, stack.file_name, BRIGHTFIELD, stack.file_name, stack.task)
+
+
+def simulate_dataset(
+    output_dir: str | Path,
+    count: int,
+    shape: Sequence[int] = (32, 128, 128),
+    seed: int = 0,
+    tasks: Sequence[str] | None = None,
+    split: Sequence[float] = PUBLISHED_SPLIT,
+    overwrite: bool = False,
+    workers: int = 1,
+) -> Path:
+    """Write simulated stacks, each labelled with one task, and the manifest that lists them; return its path.
+
+    Stack number n of a seed is the same whatever the count; the same arguments give the same bytes.
+
+    Args:
+        output_dir: folder to write to; made when missing.
+        count: number of stacks.
+        shape: size of each stack (Z, Y, X) in voxels of 0.29 um.
+        seed: decides everything.
+        tasks: structures that take turns; by default all twelve.
+        split: fractions for train, validation and test, kept within each task.
+        overwrite: whether files that stand there already may be replaced.
+        workers: processes that simulate at the same time.
+
+    Raises:
+        BundleError: an argument makes no sense, or a file stands there already.
+    """
+    folder = Path(output_dir)
+    size = check_shape(shape)
+    plan = plan_dataset(count, list(STRUCTURES) if tasks is None else tasks, split, seed)
+    if not isinstance(workers, int) or workers < 1:
+        raise BundleError(f"workers {workers!r} is not a whole number above 0.")
+    for name in [MANIFEST, *(stack.file_name for stack in plan)]:
+        refuse_existing(folder / name, overwrite)
+    rows = []
+    with worker_pool(workers) as pool:
+        each = pool.map if pool else map
+        jobs = each(write_stack, *zip(*((folder, stack, size, seed, overwrite) for stack in plan), strict=True))
+        for row in tqdm(jobs, total=count, desc="simulate", unit="stack"):
+            rows.append(row)
+    write_manifest(folder / MANIFEST, rows, overwrite=overwrite)
+    return folder / MANIFEST
+
+
+def worker_pool(workers: int) -> AbstractContextManager[Executor | None]:
+    """Return a pool of processes, or nothing where one process is enough."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else nullcontext()

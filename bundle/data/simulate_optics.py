@@ -1,0 +1,120 @@
+"""Brightfield: the refractive index of a specimen and the stack that a microscope makes of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from bundle.data.simulate_sheet import SPACING
+from bundle.data.simulate_specimen import Specimen
+from bundle.data.simulate_texture import Volume, shell, smooth_noise
+
+ComplexField = npt.NDArray[np.complex64]
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """A transmitted-light microscope and its camera.
+
+    Attributes:
+        wavelength: um in vacuum.
+        medium: refractive index around the cells.
+        objective: numerical aperture of the objective.
+        illumination: numerical aperture of the condenser.
+        angles: number of directions that stand for the condenser's cone of light.
+        photons: photons a voxel in an empty field.
+        gain: camera counts a photon.
+    """
+
+    wavelength: float = 0.6
+    medium: float = 1.34
+    objective: float = 1.2
+    illumination: float = 0.55
+    angles: int = 12
+    photons: float = 60000.0
+    gain: float = 0.3
+
+
+def refractive_index(specimen: Specimen) -> Volume:
+    """Return the refractive index above that of the medium (Z, Y, X)."""
+    generator = specimen.generator("refractive index")
+    texture = 0.7 * smooth_noise(specimen.shape, 3, generator) + 0.7 * smooth_noise(specimen.shape, 7, generator)
+    index = 0.012 * specimen.inside * (1 + np.float32(0.1) * texture)
+    index -= 0.004 * specimen.nucleus
+    index -= 0.004 * shell(specimen.sheet.border, 0.25) * specimen.inside
+    index += 0.0015 * shell(specimen.nuclei.envelope, 0.2) * specimen.inside
+    index += 0.007 * specimen.nucleoli + 0.0008 * specimen.chromatin * specimen.nucleus
+    index += 0.007 * specimen.chromosomes
+    index += 0.006 * specimen.mitochondria + 0.001 * specimen.reticulum
+    index += 0.02 * specimen.granules
+    return index.astype(np.float32)
+
+
+def illumination_directions(microscope: Microscope, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return directions (angles, 2) spread evenly over the condenser's aperture, as spatial frequencies (Y, X).
+
+    They are a sunflower's spiral (Vogel 1979) at a random turn, in cycles per um.
+    """
+    number = np.arange(microscope.angles)
+    radius = microscope.illumination / microscope.wavelength * np.sqrt((number + 0.5) / microscope.angles)
+    turn = number * np.pi * (3 - np.sqrt(5)) + generator.uniform(0, 2 * np.pi)
+    return np.stack([radius * np.sin(turn), radius * np.cos(turn)], axis=1)
+
+
+def propagate(
+    screens: ComplexField, planes: range, direction: npt.NDArray[np.float64], microscope: Microscope
+) -> Volume:
+    """Return the intensity (planes, Y, X) in some planes of a specimen lit by one plane wave.
+
+    The wave's envelope about its own tilted carrier goes through one phase screen a slice (angular-spectrum split
+    step); behind the last one it is cut by the objective's pupil and brought back to each plane in focus.
+
+    Args:
+        screens: transmission of each slice (Z, Y, X).
+        planes: slices to focus on.
+        direction: spatial frequency (Y, X) of the plane wave in cycles per um.
+        microscope: its wavelength, medium and objective are used.
+    """
+    frequency = [
+        np.expand_dims(fft.fftfreq(size, SPACING), 1 - axis) + direction[axis]
+        for axis, size in enumerate(screens.shape[1:])
+    ]
+    lateral = frequency[0] ** 2 + frequency[1] ** 2
+    axial_square = (microscope.medium / microscope.wavelength) ** 2 - lateral
+    travels = axial_square > 0
+    carrier = np.sqrt((microscope.medium / microscope.wavelength) ** 2 - np.sum(direction**2))
+    phase = 2 * np.pi * SPACING * (np.sqrt(np.where(travels, axial_square, 0)) - carrier)
+    step = (np.exp(1j * phase) * travels).astype(np.complex64)
+    pupil = lateral < (microscope.objective / microscope.wavelength) ** 2
+
+    spectrum = np.zeros(screens.shape[1:], np.complex64)
+    spectrum[0, 0] = spectrum.size
+    for screen in screens:
+        spectrum = fft.fft2(fft.ifft2(spectrum) * screen) * step
+    spectrum *= pupil
+    back = step.conj()
+    intensity = np.empty((len(planes), *screens.shape[1:]), np.float32)
+    for plane in range(len(screens) - 1, planes.start - 1, -1):
+        spectrum *= back
+        if plane in planes:
+            field = fft.ifft2(spectrum)
+            intensity[plane - planes.start] = field.real**2 + field.imag**2
+    return intensity
+
+
+def brightfield_stack(specimen: Specimen, planes: range, microscope: Microscope) -> Volume:
+    """Return the noiseless brightfield intensity (planes, Y, X), 1 in an empty field.
+
+    Args:
+        specimen: the cells, on a grid that goes beyond the wanted planes.
+        planes: slices of the specimen's grid to focus on.
+        microscope: the optics.
+    """
+    phase = 2 * np.pi / microscope.wavelength * SPACING * refractive_index(specimen)
+    screens = np.exp(1j * phase.astype(np.float32)).astype(np.complex64)
+    directions = illumination_directions(microscope, specimen.generator("illumination"))
+    total = propagate(screens, planes, directions[0], microscope)
+    for direction in directions[1:]:
+        total += propagate(screens, planes, direction, microscope)
+    return np.asarray(total / np.float32(len(directions)), np.float32)
