@@ -21,17 +21,17 @@ READ_NOISE = 8.0  # camera counts
 # Photons a voxel where the density is 1: dim proteins have few.
 BRIGHTNESS: Mapping[str, float] = MappingProxyType(
     {
-        "alpha_tubulin": 60.0,
+        "alpha_tubulin": 90.0,
         "beta_actin": 70.0,
-        "desmoplakin": 60.0,
+        "desmoplakin": 110.0,
         "dna": 45.0,
         "fibrillarin": 120.0,
         "lamin_b1": 110.0,
         "membrane_caax_63x": 70.0,
         "myosin_iib": 60.0,
         "sec61_beta": 60.0,
-        "st6gal1": 70.0,
-        "tom20": 70.0,
+        "st6gal1": 140.0,
+        "tom20": 110.0,
         "zo1": 90.0,
     }
 )

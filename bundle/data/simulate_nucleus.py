@@ -10,7 +10,7 @@ from bundle.data.simulate_texture import Volume, smooth_noise
 
 DIVIDING = 0.06  # fraction of cells in mitosis
 FAR = 6.0  # um: distances from a nucleus are not followed farther than this
-CLEARANCE = 0.6  # um of cytoplasm at least between the nucleus and the cell's surface
+CLEARANCE = 0.4  # um of cytoplasm at least between the nucleus and the cell's surface
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def place_nuclei(sheet: CellSheet, generator: np.random.Generator) -> Nuclei:
     """
     count = len(sheet.centre)
     centre = np.empty((count, 3), np.float32)
-    centre[:, 1:] = sheet.centre + generator.normal(0, 0.5, (count, 2))
+    centre[:, 1:] = sheet.centre + generator.normal(0, 0.35, (count, 2))
     nearest = np.clip((sheet.centre / SPACING).astype(int), 0, np.array(sheet.shape[1:]) - 1)
     floor = -sheet.basal[0, nearest[:, 0], nearest[:, 1]]
     centre[:, 0] = floor + generator.normal(3.5, 0.3, count)
     stretch = generator.uniform(1.0, 1.3, count)
     size = generator.normal(1, 0.07, count)
-    half_axes = np.stack([2.75 * size, 4.1 * size * np.sqrt(stretch), 4.1 * size / np.sqrt(stretch)], axis=1)
+    half_axes = np.stack([2.9 * size, 4.7 * size * np.sqrt(stretch), 4.7 * size / np.sqrt(stretch)], axis=1)
     angle = generator.uniform(0, np.pi, count)
     dividing = generator.random(count) < DIVIDING
 
@@ -94,12 +94,17 @@ def place_nuclei(sheet: CellSheet, generator: np.random.Generator) -> Nuclei:
             draw_nucleoli(nucleoli, centre[number], half_axes[number], angle[number], generator)
     room = CLEARANCE - np.minimum(np.minimum(sheet.border, sheet.basal), sheet.apical)
     bumps = smooth_noise(sheet.shape, 9, generator)
-    envelope = np.maximum(envelope + np.float32(0.22) * bumps, room)
+    envelope = smooth_maximum(envelope + np.float32(0.22) * bumps, room, 1.0)
     chromosomes += np.float32(0.15) * smooth_noise(sheet.shape, 3, generator)
     nucleoli = np.maximum(nucleoli + np.float32(0.12) * smooth_noise(sheet.shape, 3, generator), envelope + 0.25)
     return Nuclei(
         centre, half_axes.astype(np.float32), angle.astype(np.float32), dividing, envelope, chromosomes, nucleoli
     )
+
+
+def smooth_maximum(first: Volume, second: Volume, width: float) -> Volume:
+    """Return the larger of two volumes, rounded where they cross within about `width` of each other."""
+    return np.asarray(0.5 * (first + second + np.sqrt(np.square(first - second) + width**2)), np.float32)
 
 
 def draw_nucleoli(
@@ -114,7 +119,7 @@ def draw_nucleoli(
         direction = generator.normal(size=3)
         direction *= generator.uniform(0.1, 0.62) / np.linalg.norm(direction)
         middle = centre + (direction * half_axes) @ turned(angle)
-        size = generator.uniform(0.5, 1.05)
+        size = generator.uniform(0.55, 1.15)
         for _ in range(3):
             part = middle + generator.normal(0, 0.45 * size, 3)
             draw_ellipsoid(distance, part, np.full(3, size * generator.uniform(0.7, 1)), 0.0)

@@ -10,6 +10,9 @@ from bundle.data.simulate_sheet import SPACING
 from bundle.data.simulate_specimen import Specimen
 from bundle.data.simulate_texture import Volume, shell, smooth_noise
 
+# Texture of the cytoplasm at several scales: voxels between control points, fraction of the index offset.
+TEXTURE = ((1.7, 0.1), (3.0, 0.05), (9.0, 0.07))
+
 ComplexField = npt.NDArray[np.complex64]
 
 
@@ -22,6 +25,7 @@ class Microscope:
         medium: refractive index around the cells.
         objective: numerical aperture of the objective.
         illumination: numerical aperture of the condenser.
+        decentring: how far the condenser is off the axis, in numerical aperture; it shades edges on one side.
         angles: number of directions that stand for the condenser's cone of light.
         photons: photons a voxel in an empty field.
         gain: camera counts a photon.
@@ -30,36 +34,42 @@ class Microscope:
     wavelength: float = 0.6
     medium: float = 1.34
     objective: float = 1.2
-    illumination: float = 0.55
+    illumination: float = 0.45
+    decentring: float = 0.25
     angles: int = 12
-    photons: float = 60000.0
-    gain: float = 0.3
+    photons: float = 30000.0
+    gain: float = 0.5
 
 
 def refractive_index(specimen: Specimen) -> Volume:
     """Return the refractive index above that of the medium (Z, Y, X)."""
     generator = specimen.generator("refractive index")
-    texture = 0.7 * smooth_noise(specimen.shape, 3, generator) + 0.7 * smooth_noise(specimen.shape, 7, generator)
-    index = 0.012 * specimen.inside * (1 + np.float32(0.1) * texture)
+    texture = np.float32(0.1) * generator.standard_normal(specimen.shape, dtype=np.float32)
+    for scale, strength in TEXTURE:
+        texture += np.float32(strength) * smooth_noise(specimen.shape, scale, generator)
+    index = 0.012 * specimen.inside * (1 + texture)
     index -= 0.004 * specimen.nucleus
-    index -= 0.004 * shell(specimen.sheet.border, 0.25) * specimen.inside
+    patches = np.clip(0.6 + 0.5 * smooth_noise(specimen.shape, 10, generator), 0, None)
+    index -= 0.004 * patches * shell(specimen.sheet.border, 0.22) * specimen.inside
     index += 0.0015 * shell(specimen.nuclei.envelope, 0.2) * specimen.inside
     index += 0.007 * specimen.nucleoli + 0.0008 * specimen.chromatin * specimen.nucleus
     index += 0.007 * specimen.chromosomes
     index += 0.006 * specimen.mitochondria + 0.001 * specimen.reticulum
-    index += 0.02 * specimen.granules
+    index += 0.025 * specimen.granules
     return index.astype(np.float32)
 
 
 def illumination_directions(microscope: Microscope, generator: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return directions (angles, 2) spread evenly over the condenser's aperture, as spatial frequencies (Y, X).
 
-    They are a sunflower's spiral (Vogel 1979) at a random turn, in cycles per um.
+    They are a sunflower's spiral (Vogel 1979) at a random turn, moved off the axis to a random side, in cycles per um.
     """
     number = np.arange(microscope.angles)
     radius = microscope.illumination / microscope.wavelength * np.sqrt((number + 0.5) / microscope.angles)
     turn = number * np.pi * (3 - np.sqrt(5)) + generator.uniform(0, 2 * np.pi)
-    return np.stack([radius * np.sin(turn), radius * np.cos(turn)], axis=1)
+    side = generator.uniform(0, 2 * np.pi)
+    shift = microscope.decentring / microscope.wavelength * np.array([np.sin(side), np.cos(side)])
+    return np.stack([radius * np.sin(turn), radius * np.cos(turn)], axis=1) + shift
 
 
 def propagate(

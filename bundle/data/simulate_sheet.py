@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import spatial
 
 from bundle.data.simulate_texture import Volume, smooth_noise
 
 SPACING = 0.29  # um, the same on every axis
-CELL_PITCH = 11.3  # um between neighbouring cell centres
+CELL_PITCH = 11.0  # um between neighbouring cell centres
 CELL_HEIGHT = 7.6  # um from the basal to the apical surface
 CELL_REACH = 9.5  # um: no point of a cell is farther than this from its centre
 
@@ -49,12 +50,22 @@ def scatter_centres(extent: tuple[float, float], generator: np.random.Generator)
     reach = int(np.ceil((np.hypot(*extent) / 2 + 2 * CELL_PITCH) / (CELL_PITCH * np.sqrt(0.75)))) + 1
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     points = np.stack([row * np.sqrt(0.75), column + row % 2 / 2], axis=1)
-    points += generator.uniform(-0.5, 0.5, 2) + generator.normal(0, 0.17, points.shape)
+    points += generator.uniform(-0.5, 0.5, 2) + generator.normal(0, 0.24, points.shape)
     angle = generator.uniform(0, np.pi)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = points @ turn.T * CELL_PITCH + middle
     near = np.all((points > -CELL_REACH) & (points < np.asarray(extent) + CELL_REACH), axis=1)
-    return points[near].astype(np.float32)
+    return relax(points[near]).astype(np.float32)
+
+
+def relax(points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Move points (N, 2) in um to the middles of their Voronoi cells (one step of Lloyd's method), to even them out."""
+    axes = [np.arange(low, high, 0.7) for low, high in zip(points.min(axis=0), points.max(axis=0), strict=True)]
+    samples = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    owner = spatial.cKDTree(points).query(samples)[1]
+    share = np.maximum(np.bincount(owner, minlength=len(points)), 1)
+    middle = [np.bincount(owner, samples[:, axis], len(points)) / share for axis in range(2)]
+    return np.stack(middle, axis=1)
 
 
 def local_box(centre: npt.ArrayLike, reach: npt.ArrayLike, shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -75,7 +86,7 @@ def divide_space(
     warped = []
     for axis in (1, 2):
         place = np.arange(shape[axis], dtype=np.float32) * np.float32(SPACING)
-        warp = 0.7 * smooth_noise(shape, (20, 24, 24), generator) + 0.16 * smooth_noise(shape, 7, generator)
+        warp = 0.9 * smooth_noise(shape, (16, 22, 22), generator) + 0.22 * smooth_noise(shape, 6, generator)
         warped.append(warp.astype(np.float32) + np.expand_dims(place, tuple(i for i in range(3) if i != axis)))
     first, second = np.full(shape, np.inf, np.float32), np.full(shape, np.inf, np.float32)
     label, rival = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
@@ -110,5 +121,5 @@ def grow_sheet(shape: tuple[int, int, int], generator: np.random.Generator) -> C
     tilt = slope[0] * y[:, None] + slope[1] * x[None, :] + 0.15 * smooth_noise((1, *shape[1:]), 25, generator)
     floor = (middle - height.mean() / 2 + tilt).astype(np.float32)
     # Cells are domes: lower at their borders than in their middle.
-    dome = height - 1.1 * np.exp(-border / np.float32(1.3)) + 0.12 * smooth_noise((1, *shape[1:]), 3, generator)
+    dome = height - 0.8 * np.exp(-border / np.float32(1.3)) + 0.15 * smooth_noise((1, *shape[1:]), 3, generator)
     return CellSheet(centre, label, border, z - floor, (floor + dome - z).astype(np.float32))

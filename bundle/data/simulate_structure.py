@@ -25,8 +25,8 @@ def alpha_tubulin(specimen: Specimen) -> Volume:
     """Microtubules: thin curves from the centrosome and the cytoplasm around the nucleus; spindles in mitosis."""
     generator = specimen.generator("alpha_tubulin")
     room = specimen.cytoplasm * (specimen.clearance > 0.2)
-    start = free_points(room, int(85 * specimen.cell_count), generator)
-    paths = grow_curves(specimen.clearance, start, random_directions(len(start), 0.6, generator), 7.0, 0.12, generator)
+    start = free_points(room, int(60 * specimen.cell_count), generator)
+    paths = grow_curves(specimen.clearance, start, random_directions(len(start), 0.35, generator), 12.0, 0.07, generator)
     asters = np.repeat(centrosomes(specimen, generator)[~specimen.nuclei.dividing], 14, axis=0)
     rays = grow_curves(specimen.clearance, asters, random_directions(len(asters), 1.0, generator), 5.0, 0.12, generator)
     total = splat(paths, 0.55, specimen.shape) + splat(rays, 0.55, specimen.shape)
