@@ -48,10 +48,10 @@ def write_ome_tiff(
         raise ValueError(f"{array.shape[0]} channels need as many names; got {list(channel_names)}.")
     if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
         raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
-    dtype: Any = STORED_DTYPES.get(array.dtype, array.dtype).newbyteorder("=")
+    dtype: Any = STORED_DTYPES.get(array.dtype, array.dtype)
     if dtype not in OME_DTYPES:
         raise BundleError(f"{path} cannot be written: OME-TIFF does not hold {array.dtype}; convert to float32 first.")
-    array = np.ascontiguousarray(array, dtype=dtype)
+    array = np.ascontiguousarray(array, dtype=dtype.newbyteorder("="))
 
     with written_whole(path, overwrite) as temporary:
         tifffile.imwrite(

@@ -1,0 +1,151 @@
+"""One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
+
+import glob
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from bundle.data.reader import TiffReader
+from bundle.errors import BundleError, find_sentence
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = TiffReader.suffixes
+OUTPUT_ENDINGS = ("_pred.ome.tiff", "_pred.png", "_pred.json")
+
+
+def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    """List the files that a user means.
+
+    Args:
+        source: a file, a folder (its TIFF files, in order of name, without predictions of an earlier run), a glob such
+            as "day1/*.tif", or a list of these.
+
+    Raises:
+        BundleError: nothing is there.
+    """
+    if not isinstance(source, (str, Path)):
+        found = [path for part in source for path in find_stacks(part)]
+        if not found:
+            raise BundleError("The list of inputs is empty; give --input a file, a folder or a glob.")
+        return list(dict.fromkeys(found))
+    path = Path(source).expanduser()
+    if path.is_dir():
+        stacks = sorted(file for file in path.iterdir() if _is_stack(file))
+        if not stacks:
+            raise BundleError(f"The folder {path} holds no {'/'.join(SUFFIXES)} file; give --input another one.")
+        return stacks
+    if path.exists():
+        return [path]
+    stacks = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+    if not stacks:
+        raise BundleError(
+            f"The input {source} is not there; give --input a file, a folder or a glob that matches files."
+        )
+    return stacks
+
+
+def _is_stack(file: Path) -> bool:
+    """Tell whether a file of a folder is one to predict: a visible TIFF that is not itself a prediction."""
+    name = file.name.lower()
+    return file.is_file() and name.endswith(SUFFIXES) and not name.startswith(".") and not name.endswith(OUTPUT_ENDINGS)
+
+
+def stem(path: Path) -> str:
+    """File name without its ending: cell.ome.tiff -> cell."""
+    name = path.name
+    for ending in SUFFIXES:
+        for whole in (f".ome{ending}", ending):
+            if name.lower().endswith(whole) and len(name) > len(whole):
+                return name[: -len(whole)]
+    return path.stem
+
+
+class PredictionRun:
+    """The stacks of one run, their output files, and the ones that could not be predicted.
+
+    Args:
+        inputs: what `find_stacks` takes.
+        output_dir: folder of the predictions, made when missing.
+        overwrite: whether predictions of an earlier run may be replaced.
+
+    Raises:
+        BundleError: no input is there.
+    """
+
+    def __init__(
+        self, inputs: str | Path | Sequence[str | Path], output_dir: str | Path, overwrite: bool = False
+    ) -> None:
+        self.inputs = find_stacks(inputs)
+        self.output_dir = Path(output_dir).expanduser()
+        self.overwrite = overwrite
+        self.failures: dict[Path, str] = {}
+
+    def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
+        """The files of one input's prediction: OME-TIFF, preview (PNG) and statistics (JSON)."""
+        volume, preview, statistics = (self.output_dir / f"{stem(Path(path))}{ending}" for ending in OUTPUT_ENDINGS)
+        return volume, preview, statistics
+
+    def check(self) -> None:
+        """Refuse, before anything is computed, what would lose files.
+
+        Raises:
+            BundleError: two inputs would get the same output, an output exists and `overwrite` is false, or the output
+                folder cannot be made.
+        """
+        by_stem = defaultdict(list)
+        for path in self.inputs:
+            by_stem[stem(path)].append(path)
+        for name, paths in by_stem.items():
+            if len(paths) > 1:
+                raise BundleError(
+                    f"{paths[0]} and {paths[1]} would both become {name}{OUTPUT_ENDINGS[0]}; predict them into "
+                    "different folders with --output_dir, or rename one."
+                )
+        present = [output for path in self.inputs for output in self.outputs(path) if output.exists()]
+        if present and not self.overwrite:
+            others = f" (and {len(present) - 1} more)" if len(present) > 1 else ""
+            raise BundleError(
+                f"{present[0]}{others} exists already; give --overwrite True to replace it, or another --output_dir."
+            )
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BundleError(
+                f"The folder {self.output_dir} cannot be made ({error}); give another --output_dir."
+            ) from error
+
+    def fail(self, path: str | Path, error: Exception) -> None:
+        """Record that a stack cannot be predicted, and say so when others are still to be done.
+
+        Args:
+            path: the stack.
+            error: what was raised; anything but a BundleError or OSError is raised again, as it is not the file's fault.
+        """
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__
+        sentence = find_sentence(error) or (f"{path}: {cause}" if cause is not None else None)
+        if sentence is None:
+            raise error
+        self.failures[Path(path)] = sentence
+        if len(self.inputs) > 1:
+            logger.error(sentence)
+
+    def finish(self) -> None:
+        """Say at the end how many stacks failed.
+
+        Raises:
+            BundleError: at least one failed, so that the exit code says it too.
+        """
+        if not self.failures:
+            logger.info("%d of %d stacks predicted into %s", len(self.inputs), len(self.inputs), self.output_dir)
+            return
+        if len(self.inputs) == 1:
+            raise BundleError(next(iter(self.failures.values())))
+        names = ", ".join(path.name for path in self.failures)
+        raise BundleError(
+            f"{len(self.failures)} of {len(self.inputs)} stacks could not be predicted ({names}); the errors above say "
+            "why, and the others are done."
+        )
