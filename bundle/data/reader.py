@@ -59,7 +59,7 @@ def _cut_off_pages() -> Iterator[list[str]]:
     messages: list[str] = []
 
     def notice(record: logging.LogRecord) -> bool:
-        if "invalid page offset" not in record.getMessage():
+        if not any(sign in record.getMessage() for sign in ("invalid page offset", "corrupted file")):
             return True
         messages.append(record.getMessage())
         return False

@@ -1,6 +1,5 @@
 """One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
 
-import glob
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -38,7 +37,8 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
         return stacks
     if path.exists():
         return [path]
-    stacks = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+    anchor = Path(path.anchor or ".")
+    stacks = sorted(file for file in anchor.glob(str(path.relative_to(path.anchor))) if file.is_file())
     if not stacks:
         raise BundleError(
             f"The input {source} is not there; give --input a file, a folder or a glob that matches files."
@@ -121,7 +121,7 @@ class PredictionRun:
 
         Args:
             path: the stack.
-            error: what was raised; anything but a BundleError or OSError is raised again, as it is not the file's fault.
+            error: what was raised; all but BundleErrors and OSErrors are raised again, not being the file's fault.
         """
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):

@@ -1,24 +1,27 @@
-"""A picture of a prediction at a glance: the transmitted light and each task, as one slice and as a projection."""
+"""A picture of a prediction at a glance: the transmitted light and each task, as one slice and seen through z."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-Plane = np.ndarray[Any, Any]
+FloatArray = np.ndarray[Any, Any]
 
 COLUMNS = 5
 PANEL_WIDTH = 2.6  # inches
 LONGEST_SIDE = 512  # pixels of a panel; a larger plane is thinned out
-DISPLAY_PERCENTILES = (0.5, 99.7)
+BLACK_AND_WHITE = (0.5, 99.7)  # percentiles of a plane
 
 
-def draw_preview(image: Plane, prediction: Plane, tasks: Sequence[str], spacing: Sequence[float], title: str) -> Figure:
-    """Draw the middle slice of the image and of each task, and below them the projections along z.
+def draw_preview(
+    image: FloatArray, prediction: FloatArray, tasks: Sequence[str], spacing: Sequence[float], title: str
+) -> Figure:
+    """Draw the middle slice of the image and of each task; below it the image from the side, the tasks' maxima.
 
     Args:
         image: transmitted-light stack (Z, Y, X).
@@ -30,60 +33,81 @@ def draw_preview(image: Plane, prediction: Plane, tasks: Sequence[str], spacing:
     Returns:
         The figure, to be saved by the caller.
     """
-    middle = image.shape[0] // 2
-    panels = [("transmitted light", image)] + list(zip(tasks, prediction, strict=True))
-    columns = min(COLUMNS, len(panels))
-    blocks = math.ceil(len(panels) / columns)
-    height = PANEL_WIDTH * np.clip(image.shape[1] * spacing[1] / (image.shape[2] * spacing[2]), 0.3, 2.5)
-    figure = Figure(figsize=(columns * PANEL_WIDTH, blocks * 2 * (height + 0.3) + 0.6), layout="constrained")
+    slices, rows, columns = image.shape
+    middle = slices // 2
+    upper = [("transmitted light", image[middle])]
+    lower = [("transmitted light, side view", image[:, rows // 2])]
+    for task, volume in zip(tasks, prediction, strict=True):
+        upper.append((task, volume[middle]))
+        lower.append((f"{task}, maximum along z", volume.max(axis=0)))
+
+    across = min(COLUMNS, len(upper))
+    panel_height = PANEL_WIDTH * float(np.clip(rows * spacing[1] / (columns * spacing[2]), 0.3, 2.5)) + 0.3
+    layers = [upper] if slices == 1 else [upper, lower]  # a single slice has no side view
+    blocks = math.ceil(len(upper) / across)
+    figure = Figure(figsize=(across * PANEL_WIDTH, blocks * len(layers) * panel_height + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2 * blocks, columns, squeeze=False)
+    axes = figure.subplots(blocks * len(layers), across, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for number, (name, volume) in enumerate(panels):
-        row, column = 2 * (number // columns), number % columns
-        limits = display_limits(volume)
-        show_plane(axes[row, column], volume[middle], limits, spacing)
-        axes[row, column].set_title(name, fontsize=9)
-        if number == 0:
-            show_plane(axes[row + 1, column], volume.min(axis=0), limits, spacing)
-            axes[row + 1, column].set_title("minimum along z", fontsize=8)
-            draw_scale_bar(axes[row, column], image.shape[2] * spacing[2])
-        else:
-            show_plane(axes[row + 1, column], volume.max(axis=0), limits, spacing)
-            axes[row + 1, column].set_title("maximum along z", fontsize=8)
-    size = " x ".join(str(length) for length in image.shape)
+    for layer, panels in enumerate(layers):
+        for number, (name, plane) in enumerate(panels):
+            axis = axes[len(layers) * (number // across) + layer, number % across]
+            side_view = layer == 1 and number == 0
+            show_plane(axis, plane, spacing[0] if side_view else spacing[1], spacing[2])
+            axis.set_title(name, fontsize=8)
+    draw_scale_bar(axes[0, 0], columns * spacing[2])
     voxel = " x ".join(f"{length:.3g}" for length in spacing)
-    figure.suptitle(f"{title}: slice {middle + 1} of {image.shape[0]} ({size} voxels of {voxel} µm)", fontsize=10)
+    figure.suptitle(
+        f"{title}\nslice {middle + 1} of {slices}; {slices} x {rows} x {columns} voxels of {voxel} µm", fontsize=8
+    )
     return figure
 
 
-def display_limits(volume: Plane) -> tuple[float, float]:
-    """Grey values shown as black and white: percentiles of the volume, a little apart at least."""
-    low, high = np.percentile(volume[:, ::2, ::2], DISPLAY_PERCENTILES)
-    return float(low), float(max(high, low + 1e-6))
+def show_plane(axis: Axes, plane: FloatArray, height: float, width: float) -> None:
+    """Show one plane in grey and in its true proportions.
 
-
-def show_plane(axis: Axes, plane: Plane, limits: tuple[float, float], spacing: Sequence[float]) -> None:
-    """Show one plane (Y, X) in grey, in its true proportions, its axes in micrometres."""
+    Args:
+        axis: where to draw.
+        plane: grey values (rows, columns).
+        height: height of a pixel in micrometres.
+        width: width of a pixel in micrometres.
+    """
     step = max(1, math.ceil(max(plane.shape) / LONGEST_SIDE))
+    shown = plane[::step, ::step].astype(np.float32)
+    low, high = np.percentile(shown, BLACK_AND_WHITE)
     axis.imshow(
-        plane[::step, ::step],
+        shown,
         cmap="gray",
-        vmin=limits[0],
-        vmax=limits[1],
-        extent=(0, plane.shape[1] * spacing[2], plane.shape[0] * spacing[1], 0),
+        vmin=float(low),
+        vmax=float(high) if high > low else float(low) + 1,
+        extent=(0, plane.shape[1] * width, plane.shape[0] * height, 0),
         interpolation="nearest",
     )
 
 
 def draw_scale_bar(axis: Axes, width: float) -> None:
-    """Draw a bar of a round length, about a quarter of the picture's width (micrometres), and write its length."""
-    power = 10 ** math.floor(math.log10(width / 4))
+    """Draw a bar of a round length, at most a quarter of the picture's width (micrometres), with its length."""
+    power = 10.0 ** math.floor(math.log10(width / 4))
     length = max(step * power for step in (1, 2, 5) if step * power <= width / 4)
+    outline = [patheffects.withStroke(linewidth=2.5, foreground="black")]
     bottom = axis.get_ylim()[0]
-    left, y = width * 0.05, bottom * 0.95
-    axis.plot([left, left + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
+    left, height = width * 0.05, bottom * 0.94
+    axis.plot(
+        [left, left + length],
+        [height, height],
+        color="white",
+        linewidth=3,
+        solid_capstyle="butt",
+        path_effects=[patheffects.withStroke(linewidth=5, foreground="black")],
+    )
     axis.text(
-        left + length / 2, y - bottom * 0.02, f"{length:g} µm", color="white", fontsize=8, ha="center", va="bottom"
+        left,
+        height - bottom * 0.03,
+        f"{length:g} µm",
+        color="white",
+        fontsize=9,
+        ha="left",
+        va="bottom",
+        path_effects=outline,
     )

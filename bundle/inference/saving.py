@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from monai.transforms import MapTransform
 
@@ -71,7 +70,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         record = self._record(path, meta, array.shape, spacing)
         with written_whole(statistics, self.run.overwrite) as temporary:
             temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        with written_whole(preview, self.run.overwrite) as temporary, matplotlib.rc_context({"svg.hashsalt": ""}):
+        with written_whole(preview, self.run.overwrite) as temporary:
             figure = draw_preview(original[0].cpu().numpy(), array, self.tasks, spacing, path.name)
             figure.savefig(temporary, dpi=100)
         write_ome_tiff(volume, array, spacing=spacing, channel_names=self.tasks, overwrite=self.run.overwrite)
