@@ -1,0 +1,32 @@
+"""What the training workflow adds to MONAI's: partial labels, resuming, logs by task, and clear ends."""
+
+from bundle.training.autocast import AutocastInferer
+from bundle.training.best import BestNetworkSaver
+from bundle.training.entries import loader_batch_size, read_entries
+from bundle.training.epoch_log import EpochLog
+from bundle.training.last import LastCheckpoint, check_output_dir
+from bundle.training.non_finite import NonFiniteLossStop
+from bundle.training.pair import CheckPaird, KeepStatisticsd
+from bundle.training.progress import LossProgressBar
+from bundle.training.random_state import TransformSeed
+from bundle.training.target_statistics import compute_target_statistics
+from bundle.training.task_error import TaskErrors
+from bundle.training.validation import IntervalValidation
+
+__all__ = [
+    "AutocastInferer",
+    "BestNetworkSaver",
+    "CheckPaird",
+    "EpochLog",
+    "IntervalValidation",
+    "KeepStatisticsd",
+    "LastCheckpoint",
+    "LossProgressBar",
+    "NonFiniteLossStop",
+    "TaskErrors",
+    "TransformSeed",
+    "check_output_dir",
+    "compute_target_statistics",
+    "loader_batch_size",
+    "read_entries",
+]
