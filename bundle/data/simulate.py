@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from bundle.data.simulate_fluorescence import BRIGHTNESS, blur, photograph
-from bundle.data.simulate_optics import Microscope, brightfield_stack
+from bundle.data.simulate_optics import Microscope, brightfield_stack, vary_microscope
 from bundle.data.simulate_sheet import SPACING
 from bundle.data.simulate_specimen import Specimen
 from bundle.data.simulate_structure import STRUCTURES, check_tasks
@@ -65,7 +65,7 @@ def simulate_stack(
     grid = (depth, *(int(fft.next_fast_len(n + 2 * m)) for n, m in zip(size[1:], MARGIN[1:], strict=True)))
     window = tuple(slice((whole - n) // 2, (whole - n) // 2 + n) for whole, n in zip(grid, size, strict=True))
     specimen = Specimen((grid[0], grid[1], grid[2]), seed)
-    microscope = Microscope()
+    microscope = vary_microscope(Microscope(), specimen.generator("microscope"))
     light = brightfield_stack(specimen, range(window[0].start, window[0].stop), microscope)[:, window[1], window[2]]
     noise = specimen.generator("brightfield noise")
     counts = microscope.gain * noise.poisson(microscope.photons * light)

@@ -14,7 +14,8 @@ Points = npt.NDArray[np.float32]
 
 def unit(vectors: Points) -> Points:
     """Return vectors (..., 3) scaled to length 1."""
-    return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + np.float32(1e-6))
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True) + np.float32(1e-6)
+    return np.asarray(vectors / length, np.float32)
 
 
 def random_directions(count: int, flatness: float, generator: np.random.Generator) -> Points:
@@ -28,7 +29,7 @@ def look_up(volume: Volume, points: Points) -> Volume:
     """Return the values (N,) of a volume (Z, Y, X) at the voxels nearest to points (N, 3) in um."""
     index = np.rint(points / np.float32(SPACING)).astype(np.intp)
     z, y, x = (np.clip(index[:, axis], 0, size - 1) for axis, size in enumerate(volume.shape))
-    return volume[z, y, x]
+    return np.asarray(volume[z, y, x], np.float32)
 
 
 def slope(volume: Volume, points: Points) -> Points:
@@ -96,10 +97,10 @@ def splat(points: Points, weight: float | Volume, shape: Sequence[int]) -> Volum
 
 
 def free_points(density: Volume, count: int, generator: np.random.Generator) -> Points:
-    """Return points (count or fewer, 3) in um, drawn with a probability proportional to a density (Z, Y, X)."""
-    tries = generator.integers(0, density.size, 60 * count)
-    accepted = tries[generator.random(len(tries), dtype=np.float32) < density.ravel()[tries]][:count]
-    points = np.stack(np.unravel_index(accepted, density.shape), axis=1)
-    return (points.astype(np.float32) + generator.uniform(-0.5, 0.5, points.shape).astype(np.float32)) * np.float32(
-        SPACING
-    )
+    """Return points (count, 3) in um drawn in proportion to a density (Z, Y, X); none where it is 0 throughout."""
+    cumulative = np.cumsum(density, dtype=np.float64)
+    if cumulative[-1] == 0:
+        return np.empty((0, 3), np.float32)
+    drawn = np.searchsorted(cumulative, generator.uniform(0, cumulative[-1], count), side="right")
+    points = np.stack(np.unravel_index(drawn, density.shape), axis=1) + generator.uniform(-0.5, 0.5, (count, 3))
+    return (points * SPACING).astype(np.float32)

@@ -21,7 +21,7 @@ READ_NOISE = 8.0  # camera counts
 # Photons a voxel where the density is 1: dim proteins have few.
 BRIGHTNESS: Mapping[str, float] = MappingProxyType(
     {
-        "alpha_tubulin": 90.0,
+        "alpha_tubulin": 130.0,
         "beta_actin": 70.0,
         "desmoplakin": 110.0,
         "dna": 45.0,

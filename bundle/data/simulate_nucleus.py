@@ -10,7 +10,7 @@ from bundle.data.simulate_texture import Volume, smooth_noise
 
 DIVIDING = 0.06  # fraction of cells in mitosis
 FAR = 6.0  # um: distances from a nucleus are not followed farther than this
-CLEARANCE = 0.4  # um of cytoplasm at least between the nucleus and the cell's surface
+CLEARANCE = 0.35  # um of cytoplasm at least between the nucleus and the cell's surface
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,33 @@ def turned(angle: float) -> npt.NDArray[np.float32]:
     return np.array([[1, 0, 0], [0, sine, cosine], [0, cosine, -sine]], dtype=np.float32)
 
 
-def draw_ellipsoid(
-    distance: Volume, centre: npt.NDArray[np.floating], half_axes: npt.NDArray[np.floating], angle: float
-) -> None:
-    """Unite an ellipsoid with the shapes that a signed distance field in um (Z, Y, X) holds, in place.
+def ellipsoid_distance(
+    centre: npt.NDArray[np.floating], half_axes: npt.NDArray[np.floating], angle: float, shape: tuple[int, int, int]
+) -> tuple[tuple[slice, ...], Volume]:
+    """Return the box of a grid about an ellipsoid, and there the signed distance to its surface in um (Z, Y, X).
 
     The distance is the usual first-order estimate k (k - 1) / |grad k^2 / 2| with k the scaled radius.
     """
     reach = np.array([half_axes[0], half_axes[1:].max(), half_axes[1:].max()]) + 2.0
-    box = local_box(centre, reach, distance.shape)
-    place = [
-        np.arange(axis.start, axis.stop, dtype=np.float32) * SPACING - c for axis, c in zip(box, centre, strict=True)
-    ]
-    z, y, x = np.meshgrid(*[p.astype(np.float32) for p in place], indexing="ij", sparse=True)
+    box = local_box(centre, reach, shape)
+    place = [np.arange(part.start, part.stop) * SPACING - middle for part, middle in zip(box, centre, strict=True)]
+    z, y, x = np.meshgrid(*[part.astype(np.float32) for part in place], indexing="ij", sparse=True)
     matrix = turned(angle)
     offset = (z, matrix[1, 1] * y + matrix[1, 2] * x, matrix[2, 1] * y + matrix[2, 2] * x)
     squares = [np.square(part / np.float32(size)) for part, size in zip(offset, half_axes, strict=True)]
     slopes = [square / np.float32(size) ** 2 for square, size in zip(squares, half_axes, strict=True)]
     radius = np.sqrt(squares[0] + (squares[1] + squares[2]))
     steepness = np.sqrt(slopes[0] + (slopes[1] + slopes[2])) + np.float32(1e-6)
-    np.minimum(distance[box], radius * (radius - 1) / steepness, out=distance[box])
+    return box, np.asarray(radius * (radius - 1) / steepness, np.float32)
+
+
+def draw_ellipsoid(
+    distance: Volume, centre: npt.NDArray[np.floating], half_axes: npt.NDArray[np.floating], angle: float
+) -> None:
+    """Unite an ellipsoid with the shapes that a signed distance field in um (Z, Y, X) holds, in place."""
+    depth, height, width = distance.shape
+    box, near = ellipsoid_distance(centre, half_axes, angle, (depth, height, width))
+    np.minimum(distance[box], near, out=distance[box])
 
 
 def place_nuclei(sheet: CellSheet, generator: np.random.Generator) -> Nuclei:
@@ -90,11 +97,13 @@ def place_nuclei(sheet: CellSheet, generator: np.random.Generator) -> Nuclei:
         if dividing[number]:
             draw_chromosomes(chromosomes, centre[number], angle[number], generator)
         else:
-            draw_ellipsoid(envelope, centre[number], half_axes[number], angle[number])
+            box, near = ellipsoid_distance(centre[number], half_axes[number], angle[number], sheet.shape)
+            # A nucleus stays within its own cell.
+            envelope[box] = np.where(sheet.label[box] == number, near, envelope[box])
             draw_nucleoli(nucleoli, centre[number], half_axes[number], angle[number], generator)
-    room = CLEARANCE - np.minimum(np.minimum(sheet.border, sheet.basal), sheet.apical)
+    room: Volume = np.float32(CLEARANCE) - np.minimum(np.minimum(sheet.border, sheet.basal), sheet.apical)
     bumps = smooth_noise(sheet.shape, 9, generator)
-    envelope = smooth_maximum(envelope + np.float32(0.22) * bumps, room, 1.0)
+    envelope = smooth_maximum(envelope + np.float32(0.22) * bumps, room, 0.5)
     chromosomes += np.float32(0.15) * smooth_noise(sheet.shape, 3, generator)
     nucleoli = np.maximum(nucleoli + np.float32(0.12) * smooth_noise(sheet.shape, 3, generator), envelope + 0.25)
     return Nuclei(

@@ -1,6 +1,6 @@
 """Brightfield: the refractive index of a specimen and the stack that a microscope makes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,10 @@ from bundle.data.simulate_sheet import SPACING
 from bundle.data.simulate_specimen import Specimen
 from bundle.data.simulate_texture import Volume, shell, smooth_noise
 
-# Texture of the cytoplasm at several scales: voxels between control points, fraction of the index offset.
-TEXTURE = ((1.7, 0.1), (3.0, 0.05), (9.0, 0.07))
+CYTOPLASM = 0.012  # refractive index above the medium's
+GRAIN = 0.17  # texture from voxel to voxel, fraction of the cytoplasm's offset
+# Texture of the cytoplasm at several scales: voxels between control points, fraction of the offset.
+TEXTURE = ((1.7, 0.08), (3.0, 0.02), (9.0, 0.03))
 
 ComplexField = npt.NDArray[np.complex64]
 
@@ -34,29 +36,46 @@ class Microscope:
     wavelength: float = 0.6
     medium: float = 1.34
     objective: float = 1.2
-    illumination: float = 0.45
-    decentring: float = 0.25
+    illumination: float = 0.36
+    decentring: float = 0.28
     angles: int = 12
-    photons: float = 30000.0
-    gain: float = 0.5
+    photons: float = 16000.0
+    gain: float = 1.0
+
+
+def vary_microscope(microscope: Microscope, generator: np.random.Generator) -> Microscope:
+    """Return the microscope as it is aligned on another day: condenser and brightness differ a little."""
+    return replace(
+        microscope,
+        illumination=microscope.illumination * generator.uniform(0.93, 1.07),
+        decentring=microscope.decentring * generator.uniform(0.8, 1.2),
+        photons=microscope.photons * generator.uniform(0.8, 1.3),
+    )
 
 
 def refractive_index(specimen: Specimen) -> Volume:
-    """Return the refractive index above that of the medium (Z, Y, X)."""
+    """Return the refractive index above that of the medium (Z, Y, X); each structure's differs a little by specimen."""
     generator = specimen.generator("refractive index")
-    texture = np.float32(0.1) * generator.standard_normal(specimen.shape, dtype=np.float32)
+    texture = np.float32(GRAIN) * generator.standard_normal(specimen.shape, dtype=np.float32)
     for scale, strength in TEXTURE:
         texture += np.float32(strength) * smooth_noise(specimen.shape, scale, generator)
-    index = 0.012 * specimen.inside * (1 + texture)
-    index -= 0.004 * specimen.nucleus
     patches = np.clip(0.6 + 0.5 * smooth_noise(specimen.shape, 10, generator), 0, None)
-    index -= 0.004 * patches * shell(specimen.sheet.border, 0.22) * specimen.inside
-    index += 0.0015 * shell(specimen.nuclei.envelope, 0.2) * specimen.inside
-    index += 0.007 * specimen.nucleoli + 0.0008 * specimen.chromatin * specimen.nucleus
-    index += 0.007 * specimen.chromosomes
-    index += 0.006 * specimen.mitochondria + 0.001 * specimen.reticulum
-    index += 0.025 * specimen.granules
-    return index.astype(np.float32)
+    membrane = patches * shell(specimen.sheet.border, 0.22) * specimen.inside
+    envelope = shell(specimen.nuclei.envelope, 0.2) * specimen.inside
+    index = CYTOPLASM * specimen.inside * (1 + texture * (1 - 0.5 * specimen.nucleus))
+    for density, offset in (
+        (specimen.nucleus, -0.0045),
+        (membrane, -0.004),
+        (envelope, 0.003),
+        (specimen.nucleoli, 0.007),
+        (specimen.chromatin * specimen.nucleus, 0.0008),
+        (specimen.chromosomes, 0.004),
+        (specimen.mitochondria, 0.006),
+        (specimen.reticulum, 0.001),
+        (specimen.granules, 0.05),
+    ):
+        index += np.float32(offset * generator.lognormal(0, 0.15)) * density
+    return np.asarray(index, np.float32)
 
 
 def illumination_directions(microscope: Microscope, generator: np.random.Generator) -> npt.NDArray[np.float64]:

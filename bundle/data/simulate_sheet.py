@@ -117,7 +117,7 @@ def grow_sheet(shape: tuple[int, int, int], generator: np.random.Generator) -> C
     y, x = (np.linspace(-0.5, 0.5, size, dtype=np.float32) * size * SPACING for size in shape[1:])
     slope = generator.normal(0, 0.015, 2)
     height = CELL_HEIGHT + generator.normal(0, 0.5) + 0.6 * smooth_noise((1, *shape[1:]), 40, generator)
-    middle = shape[0] * SPACING / 2 + np.clip(generator.normal(0, 1.2), -2, 2)
+    middle = shape[0] * SPACING / 2 + np.clip(generator.normal(0, 0.8), -1.6, 1.6)
     tilt = slope[0] * y[:, None] + slope[1] * x[None, :] + 0.15 * smooth_noise((1, *shape[1:]), 25, generator)
     floor = (middle - height.mean() / 2 + tilt).astype(np.float32)
     # Cells are domes: lower at their borders than in their middle.

@@ -76,7 +76,8 @@ class Specimen:
     def plasma_membrane(self) -> Volume:
         """Density of the cells' surfaces (Z, Y, X), 1 where two neighbours touch."""
         lateral = shell(self.sheet.border, 0.17) * self.inside
-        return np.maximum(lateral, 0.6 * shell(self.sheet.outside, 0.2))
+        level: Volume = 0.6 * shell(self.sheet.outside, 0.2)
+        return np.asarray(np.maximum(lateral, level), np.float32)
 
     @cached_property
     def nucleoli(self) -> Volume:
@@ -86,17 +87,18 @@ class Specimen:
     @cached_property
     def chromatin(self) -> Volume:
         """Density of DNA (Z, Y, X): about 1 in a nucleus, more at its rim, in clumps and in chromosomes."""
-        clumps = np.exp(np.float32(0.3) * smooth_noise(self.shape, 2.5, self.generator("chromatin")))
+        clumps: Volume = np.exp(np.float32(0.3) * smooth_noise(self.shape, 2.5, self.generator("chromatin")))
         rim = 0.35 * shell(self.nuclei.envelope + 0.3, 0.3)
-        return self.nucleus * (1 - 0.7 * self.nucleoli) * (clumps + rim) + 2.6 * self.chromosomes
+        interphase = self.nucleus * (1 - 0.7 * self.nucleoli) * (clumps + rim)
+        return np.asarray(interphase + 2.6 * self.chromosomes, np.float32)
 
     @cached_property
     def reticulum(self) -> Volume:
         """Density of the endoplasmic reticulum (Z, Y, X): wavy sheets, denser near the nucleus."""
         generator = self.generator("reticulum")
         sheets = shell(smooth_noise(self.shape, 4, generator), 0.35)
-        near = 0.3 + np.exp(-np.maximum(self.nuclei.envelope, 0) / np.float32(1.6))
-        patches = np.exp(np.float32(0.3) * smooth_noise(self.shape, 12, generator))
+        near: Volume = 0.3 + np.exp(-np.maximum(self.nuclei.envelope, 0) / np.float32(1.6))
+        patches: Volume = np.exp(np.float32(0.3) * smooth_noise(self.shape, 12, generator))
         return self.cytoplasm * (0.25 + sheets) * near * patches
 
     @cached_property
@@ -105,8 +107,8 @@ class Specimen:
         generator = self.generator("mitochondria")
         near = np.exp(-np.maximum(self.nuclei.envelope, 0) / np.float32(2.0))
         room = (self.clearance > 0.35) * (0.08 + near)
-        clusters = np.clip(0.5 + 0.5 * smooth_noise(self.shape, 9, generator), 0, 1)
-        start = free_points(room * clusters, int(22 * self.cell_count), generator)
+        clusters = np.clip(0.6 + 0.5 * smooth_noise(self.shape, 9, generator), 0, 1)
+        start = free_points(room * clusters, int(32 * self.cell_count), generator)
         direction = random_directions(len(start), 0.5, generator)
         paths = grow_curves(self.clearance, start, direction, 2.8, 0.35, generator, margin=0.5)
         # A point stands for a step of a tube 0.5 um thick: it is spread over the tube's cross-section.
@@ -120,7 +122,7 @@ class Specimen:
         total = np.zeros(self.shape, np.float32)
         clusters = np.clip(smooth_noise(self.shape, 14, generator) - 0.3, 0, 1.5) / 1.5
         room = (self.clearance > 0.2) * (0.06 + clusters)
-        for count, radius, strength in ((30, 0.12, 0.5), (8, 0.25, 0.8), (1.5, 0.42, 1.0)):
+        for count, radius, strength in ((30, 0.12, 0.5), (8, 0.25, 0.8), (1.5, 0.42, 1.0), (0.6, 0.7, 0.4)):
             place = free_points(room, int(count * self.cell_count), generator)
             samples = int(np.ceil(40 * (radius / 0.25) ** 2)) + 4
             cloud = unit_ball(len(place) * samples, generator).reshape(len(place), samples, 3) * np.float32(radius)

@@ -26,7 +26,9 @@ def alpha_tubulin(specimen: Specimen) -> Volume:
     generator = specimen.generator("alpha_tubulin")
     room = specimen.cytoplasm * (specimen.clearance > 0.2)
     start = free_points(room, int(60 * specimen.cell_count), generator)
-    paths = grow_curves(specimen.clearance, start, random_directions(len(start), 0.35, generator), 12.0, 0.07, generator)
+    paths = grow_curves(
+        specimen.clearance, start, random_directions(len(start), 0.35, generator), 12.0, 0.07, generator
+    )
     asters = np.repeat(centrosomes(specimen, generator)[~specimen.nuclei.dividing], 14, axis=0)
     rays = grow_curves(specimen.clearance, asters, random_directions(len(asters), 1.0, generator), 5.0, 0.12, generator)
     total = splat(paths, 0.55, specimen.shape) + splat(rays, 0.55, specimen.shape)
@@ -51,7 +53,7 @@ def beta_actin(specimen: Specimen) -> Volume:
     generator = specimen.generator("beta_actin")
     sheet = specimen.sheet
     cortex = 0.8 * shell(sheet.border, 0.24) * specimen.inside
-    patches = np.clip(0.7 + 0.5 * smooth_noise(specimen.shape, 3, generator), 0, None)
+    patches: Volume = np.clip(0.7 + 0.5 * smooth_noise(specimen.shape, 3, generator), 0, None)
     microvilli = 0.7 * patches * shell(sheet.apical, 0.32)
     filaments = basal_filaments(specimen, 30, 3.5, generator)
     return cortex + microvilli + filaments + 0.08 * specimen.cytoplasm
@@ -71,7 +73,7 @@ def desmoplakin(specimen: Specimen) -> Volume:
     """Desmosomes: few small spots on the lateral borders."""
     generator = specimen.generator("desmoplakin")
     room = shell(specimen.sheet.border, 0.12) * (specimen.sheet.outside < -0.5) * shell(specimen.sheet.apical - 2, 1.8)
-    spots = free_points(room, int(38 * specimen.cell_count), generator)
+    spots = free_points(room, int(20 * specimen.cell_count), generator)
     cloud = spots[:, None] + generator.normal(0, 0.11, (len(spots), 12, 3)).astype(np.float32)
     weight = np.repeat(generator.lognormal(-1.2, 0.6, len(spots)), 12).astype(np.float32)
     return splat(cloud, weight, specimen.shape) + 0.03 * specimen.cytoplasm
@@ -84,7 +86,7 @@ def dna(specimen: Specimen) -> Volume:
 
 def fibrillarin(specimen: Specimen) -> Volume:
     """Nucleoli: bright, in nuclei that are nearly dark."""
-    texture = np.exp(np.float32(0.2) * smooth_noise(specimen.shape, 2.5, specimen.generator("fibrillarin")))
+    texture: Volume = np.exp(np.float32(0.2) * smooth_noise(specimen.shape, 2.5, specimen.generator("fibrillarin")))
     diffuse = 0.05 * specimen.nucleus + 0.1 * specimen.chromosomes
     return (specimen.nucleoli * texture + diffuse) * specimen.expression("fibrillarin")
 
@@ -93,7 +95,7 @@ def lamin_b1(specimen: Specimen) -> Volume:
     """Nuclear envelope: a thin shell about interphase nuclei; spread through the cell in mitosis."""
     envelope = shell(specimen.nuclei.envelope, 0.16) * specimen.inside
     dividing = specimen.nuclei.dividing[specimen.sheet.label]
-    diffuse = 0.16 * dividing * specimen.cytoplasm + 0.06 * specimen.nucleus
+    diffuse = np.float32(0.16) * dividing * specimen.cytoplasm + 0.06 * specimen.nucleus
     return (envelope + diffuse) * specimen.expression("lamin_b1")
 
 
@@ -111,7 +113,7 @@ def myosin_iib(specimen: Specimen) -> Volume:
     """Actomyosin: patchy bundles along the apical borders and above the basal surface, uneven between cells."""
     generator = specimen.generator("myosin_iib")
     sheet = specimen.sheet
-    patches = np.clip(0.4 + 0.7 * smooth_noise(specimen.shape, 6, generator), 0, None)
+    patches: Volume = np.clip(0.4 + 0.7 * smooth_noise(specimen.shape, 6, generator), 0, None)
     belt = 1.1 * shell(sheet.border, 0.25) * shell(sheet.apical - 0.6, 0.6) * specimen.inside
     cortex = 0.25 * shell(sheet.border, 0.25) * specimen.inside
     bundles = basal_filaments(specimen, 14, 4.5, generator)
@@ -145,7 +147,7 @@ def tom20(specimen: Specimen) -> Volume:
 def zo1(specimen: Specimen) -> Volume:
     """Tight junctions: a thin belt at the apical end of the lateral borders."""
     generator = specimen.generator("zo1")
-    gaps = np.clip(1 + 0.35 * smooth_noise(specimen.shape, 4, generator), 0, None)
+    gaps: Volume = np.clip(1 + 0.35 * smooth_noise(specimen.shape, 4, generator), 0, None)
     belt = shell(specimen.sheet.border, 0.16) * shell(specimen.sheet.apical - 0.5, 0.28) * gaps
     return 1.3 * belt + 0.03 * soft_mask(specimen.sheet.outside, 0.35)
 

@@ -39,9 +39,9 @@ def smooth_noise(shape: Sequence[int], scale: float | Sequence[float], generator
 
 def soft_mask(distance: Volume, width: float) -> Volume:
     """Return 1 inside (distance < 0) and 0 outside, with a linear ramp `width` wide (same unit) at the edge."""
-    return np.clip(0.5 - distance / np.float32(width), 0, 1)
+    return np.asarray(np.clip(0.5 - distance / np.float32(width), 0, 1), np.float32)
 
 
 def shell(distance: Volume, width: float) -> Volume:
     """Return a Gaussian of standard deviation `width` (same unit) about the surface where the distance is 0."""
-    return np.exp(-0.5 * np.square(distance / np.float32(width)))
+    return np.asarray(np.exp(-0.5 * np.square(distance / np.float32(width))), np.float32)
