@@ -31,8 +31,8 @@ BRIGHTNESS: Mapping[str, float] = MappingProxyType(
         "myosin_iib": 60.0,
         "sec61_beta": 60.0,
         "st6gal1": 140.0,
-        "tom20": 110.0,
-        "zo1": 90.0,
+        "tom20": 150.0,
+        "zo1": 110.0,
     }
 )
 

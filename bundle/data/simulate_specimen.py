@@ -108,12 +108,12 @@ class Specimen:
         near = np.exp(-np.maximum(self.nuclei.envelope, 0) / np.float32(2.0))
         room = (self.clearance > 0.35) * (0.08 + near)
         clusters = np.clip(0.6 + 0.5 * smooth_noise(self.shape, 9, generator), 0, 1)
-        start = free_points(room * clusters, int(32 * self.cell_count), generator)
+        start = free_points(room * clusters, int(40 * self.cell_count), generator)
         direction = random_directions(len(start), 0.5, generator)
         paths = grow_curves(self.clearance, start, direction, 2.8, 0.35, generator, margin=0.5)
         # A point stands for a step of a tube 0.5 um thick: it is spread over the tube's cross-section.
         spread = paths[:, :, None] + generator.normal(0, 0.14, (*paths.shape[:2], 3, 3)).astype(np.float32)
-        return np.minimum(splat(spread, 0.16, self.shape), 1.3)
+        return np.minimum(splat(spread, 0.28, self.shape), 1.3)
 
     @cached_property
     def granules(self) -> Volume:

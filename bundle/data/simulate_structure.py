@@ -94,8 +94,8 @@ def fibrillarin(specimen: Specimen) -> Volume:
 def lamin_b1(specimen: Specimen) -> Volume:
     """Nuclear envelope: a thin shell about interphase nuclei; spread through the cell in mitosis."""
     envelope = shell(specimen.nuclei.envelope, 0.16) * specimen.inside
-    dividing = specimen.nuclei.dividing[specimen.sheet.label]
-    diffuse = np.float32(0.16) * dividing * specimen.cytoplasm + 0.06 * specimen.nucleus
+    dividing: Volume = np.asarray(specimen.nuclei.dividing[specimen.sheet.label], np.float32)
+    diffuse = 0.16 * dividing * specimen.cytoplasm + 0.06 * specimen.nucleus
     return (envelope + diffuse) * specimen.expression("lamin_b1")
 
 
