@@ -22,4 +22,5 @@ class PearsonMetric(RegressionMetric):  # type: ignore[misc]
 def _centred(volume: Tensor) -> Tensor:
     """Volumes (N, C, Z, Y, X) as float64 rows (N, voxels) of mean zero."""
     rows = volume.double().flatten(1)
-    return rows - rows.mean(dim=1, keepdim=True)
+    centred: Tensor = rows - rows.mean(dim=1, keepdim=True)
+    return centred

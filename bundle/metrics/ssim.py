@@ -20,14 +20,18 @@ class VolumeSSIMMetric(SSIMMetric):  # type: ignore[misc]
         super().__init__(spatial_dims=3, **options)
 
     def _compute_metric(self, y_pred: Tensor, y: Tensor) -> Tensor:
-        return torch.stack([self._compute_volume(predicted, target) for predicted, target in zip(y_pred, y, strict=True)])
+        return torch.stack(
+            [self._compute_volume(predicted, target) for predicted, target in zip(y_pred, y, strict=True)]
+        )
 
     def _compute_volume(self, y_pred: Tensor, y: Tensor) -> Tensor:
         """SSIM (1,) of one volume (C, Z, Y, X)."""
         data_range = float(y.max() - y.min())
         if data_range == 0:
             return y.new_full((1,), float("nan"))
-        sizes = [min(window, (size - 1) // 2 * 2 + 1) for window, size in zip(self.kernel_size, y.shape[1:], strict=True)]
+        sizes = [
+            min(window, (size - 1) // 2 * 2 + 1) for window, size in zip(self.kernel_size, y.shape[1:], strict=True)
+        ]
         similarity, _ = compute_ssim_and_cs(
             y_pred=y_pred[None],
             y=y[None],

@@ -5,11 +5,11 @@ from monai.handlers import ValidationHandler
 
 
 class IntervalValidation(ValidationHandler):  # type: ignore[misc]
-    """MONAI's ValidationHandler, which also validates after the last epoch when that is not a multiple of `interval`."""
+    """MONAI's ValidationHandler, which also validates after the last epoch, be it a multiple of `interval` or not."""
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
         engine.add_event_handler(Events.EPOCH_COMPLETED(event_filter=self._is_due), self)
 
     def _is_due(self, engine: Engine, epoch: int) -> bool:
-        return epoch % self.interval == 0 or epoch == engine.state.max_epochs
+        return bool(epoch % self.interval == 0 or epoch == engine.state.max_epochs)
