@@ -88,9 +88,8 @@ def draw_overview(volumes: Sequence[EvaluatedVolume], metric: str) -> Figure:
 
 
 def _figure(heights: Sequence[float], margin: float) -> Figure:
-    figure = Figure(
-        figsize=(len(COLUMNS) * (PANEL_WIDTH + 0.6), sum(heights) + 0.25 * rows + margin), layout="constrained"
-    )
+    size = (len(COLUMNS) * (PANEL_WIDTH + 0.6), sum(heights) + 0.25 * len(heights) + margin)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

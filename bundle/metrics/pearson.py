@@ -16,7 +16,8 @@ class PearsonMetric(RegressionMetric):  # type: ignore[misc]
         predicted, target = (_centred(volume) for volume in (y_pred, y))
         norms = predicted.norm(dim=1, keepdim=True) * target.norm(dim=1, keepdim=True)
         covariance = (predicted * target).sum(dim=1, keepdim=True)
-        return (covariance / norms).masked_fill(norms == 0, float("nan")).float()
+        correlation: Tensor = (covariance / norms).masked_fill(norms == 0, float("nan")).float()
+        return correlation
 
 
 def _centred(volume: Tensor) -> Tensor:
