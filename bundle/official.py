@@ -63,7 +63,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BundleError(f"There is no checkpoint {path}: give the path of the authors' file with --checkpoint.")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # type: ignore[no-untyped-call]
+        with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise BundleError(

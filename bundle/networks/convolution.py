@@ -70,15 +70,14 @@ class MoDEConvolution(nn.Module):
         super().__init__()
         if not options.experts:
             raise ValueError(f"A MoDE convolution needs at least one expert: choose from {', '.join(EXPERTS)}.")
-        self.experts = nn.ModuleList(
-            make_expert(name, in_channels, out_channels, options.mean_sizes) for name in options.experts
-        )
-        self.size = max(int(expert.size) for expert in self.experts)
+        experts = [make_expert(name, in_channels, out_channels, options.mean_sizes) for name in options.experts]
+        self.size = max(expert.size for expert in experts)
+        self.experts = nn.ModuleList(experts)
         self.gate = Gate(task_count, len(options.experts), out_channels, options.gate_activation, options.gate_layers)
 
     def merged_kernels(self, embedding: Tensor) -> Tensor:
         """Return the merged kernels (U, O, I, K, K, K) of U tasks from their embeddings (U, T)."""
-        kernels = [expert.kernel() for expert in self.experts]
+        kernels = [expert.kernel() for expert in self.experts]  # type: ignore[operator]
         return merge_kernels(self.gate(embedding), kernels, self.size)
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript

@@ -15,7 +15,17 @@ def _kaiming_kernel(out_channels: int, in_channels: int, size: int) -> nn.Parame
     return nn.Parameter(nn.init.kaiming_uniform_(kernel, a=math.sqrt(5)))
 
 
-class ConvExpert(nn.Module):
+class Expert(nn.Module):
+    """One expert of a MoDE convolution: it is a linear filter, so that a kernel says all of it."""
+
+    size: int
+
+    def kernel(self) -> Tensor:
+        """Return the kernel (O, I, K, K, K) that does what the expert does."""
+        raise NotImplementedError
+
+
+class ConvExpert(Expert):
     """An expert that convolves with a K x K x K kernel, without bias.
 
     Args:
@@ -34,7 +44,7 @@ class ConvExpert(nn.Module):
         return self.weight
 
 
-class MeanExpert(nn.Module):
+class MeanExpert(Expert):
     """An expert that averages over K x K x K voxels (zero padded) and convolves with a 1x1x1 kernel, without bias.
 
     Args:
@@ -53,7 +63,7 @@ class MeanExpert(nn.Module):
         return self.weight.expand(-1, -1, self.size, self.size, self.size) / self.size**3
 
 
-def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: tuple[int, int] = (3, 5)) -> nn.Module:
+def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: tuple[int, int] = (3, 5)) -> Expert:
     """Return the expert called `name`, one of `EXPERTS`.
 
     Args:

@@ -52,5 +52,5 @@ class Gate(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Return the gates (U, E, O) of U tasks from their embeddings (U, T)."""
-        logits = self.linear(self.hidden(embedding)).view(-1, self.expert_count, self.out_channels)
+        logits: Tensor = self.linear(self.hidden(embedding)).view(-1, self.expert_count, self.out_channels)
         return logits.softmax(dim=1) if self.softmax else logits.sigmoid()

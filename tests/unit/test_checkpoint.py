@@ -1,0 +1,113 @@
+"""Weights on disk: the file alone is enough to build the network again."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bundle.checkpoint import load_network, save_network
+from bundle.errors import BundleError
+from bundle.networks import RepMode, SpecializedRepMode
+
+
+@pytest.fixture
+def network() -> RepMode:
+    torch.manual_seed(0)
+    return RepMode(
+        ["dna", "er"],
+        base_width=2,
+        spacing=(0.5, 0.2, 0.1),
+        target_statistics={"dna": (400.0, 50.0)},
+        experts=("conv5", "mean3"),
+        gate_layers=2,
+        task_embedding="gaussian",
+    ).eval()
+
+
+def test_a_network_comes_back_from_its_file_alone(network: RepMode, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "model.pt")
+    loaded = load_network(tmp_path / "model.pt")
+    image = torch.randn(1, 1, 16, 16, 16)
+    assert isinstance(loaded, RepMode)
+    assert not loaded.training
+    assert torch.equal(loaded(image), network(image))
+    assert loaded.describe() == network.describe()
+    assert loaded.spacing == (0.5, 0.2, 0.1)
+    assert loaded.target_statistics == {"dna": (400.0, 50.0)}
+
+
+def test_a_specialised_net_comes_back_from_its_file_alone(network: RepMode, tmp_path: Path) -> None:
+    plain = network.specialize("er")
+    save_network(plain, tmp_path / "er.pt")
+    loaded = load_network(tmp_path / "er.pt")
+    image = torch.randn(1, 1, 16, 16, 16)
+    assert isinstance(loaded, SpecializedRepMode)
+    assert loaded.tasks == ["er"]
+    assert loaded.spacing == (0.5, 0.2, 0.1)
+    assert torch.equal(loaded(image), plain(image))
+
+
+def test_the_file_is_a_flat_state_dict_of_tensors(network: RepMode, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "model.pt")
+    state = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
+    assert state.keys() == network.state_dict().keys()
+
+
+def test_half_precision_keeps_the_batch_norm_statistics(network: RepMode, tmp_path: Path) -> None:
+    with torch.no_grad():
+        network.unet.encoder[0].first.norm.running_var.fill_(1e-9)
+    save_network(network, tmp_path / "half.pt", dtype=torch.float16)
+    save_network(network, tmp_path / "full.pt")
+    loaded = load_network(tmp_path / "half.pt")
+    assert loaded.unet.last.experts[0].weight.dtype == torch.float32
+    assert torch.equal(loaded.unet.encoder[0].first.norm.running_var, torch.full((2,), 1e-9))
+    assert (tmp_path / "half.pt").stat().st_size < 0.75 * (tmp_path / "full.pt").stat().st_size
+
+
+def test_a_file_is_not_overwritten_unasked(network: RepMode, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"precious")
+    with pytest.raises(BundleError, match="overwrite"):
+        save_network(network, path)
+    assert path.read_bytes() == b"precious"
+    save_network(network, path, overwrite=True)
+    assert load_network(path).tasks == ["dna", "er"]
+
+
+def write_text(path: Path) -> None:
+    path.write_text("not weights")
+
+
+def write_foreign(path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+
+
+def write_truncated(path: Path) -> None:
+    save_network(RepMode(["dna"], base_width=2), path)
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def write_code(path: Path) -> None:
+    torch.save({"_extra_state": Path}, path)
+
+
+@pytest.mark.parametrize("write", [write_text, write_foreign, write_truncated, write_code])
+def test_a_file_that_is_no_checkpoint_is_named_in_one_sentence(write: object, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write(path)
+    with pytest.raises(BundleError, match=str(path)) as error:
+        load_network(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no checkpoint .*nowhere\.pt"):
+        load_network(tmp_path / "nowhere.pt")
+
+
+def test_weights_of_other_tasks_are_not_loaded_into_a_network(network: RepMode) -> None:
+    with pytest.raises(ValueError, match=r"\['dna', 'er'\], not for \['er', 'dna'\]"):
+        RepMode(["er", "dna"], base_width=2, experts=("conv5", "mean3"), gate_layers=2).load_state_dict(
+            network.state_dict()
+        )
