@@ -1,0 +1,36 @@
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from bundle.errors import BundleError
+from bundle.training import CheckPaird, KeepStatisticsd, compute_target_statistics
+
+
+def stack(shape, spacing, file, **meta):
+    return MetaTensor(torch.zeros(1, *shape), meta={"spacing": spacing, "filename_or_obj": file, **meta})
+
+
+@pytest.mark.parametrize(("shape", "spacing"), [((4, 8, 9), (0.29,) * 3), ((4, 8, 8), (0.29, 0.108, 0.108))])
+def test_two_grids_are_an_error_that_names_both_files(shape, spacing):
+    item = {"image": stack((4, 8, 8), (0.29,) * 3, "a.tif"), "target": stack(shape, spacing, "b.tif")}
+    with pytest.raises(BundleError, match=r"a\.tif has 4x8x8 .* b\.tif has"):
+        CheckPaird()(item)
+
+
+def test_one_grid_passes_though_spacings_are_rounded():
+    item = {
+        "image": stack((4, 8, 8), (0.29,) * 3, "a.tif"),
+        "target": stack((4, 8, 8), (0.2901, 0.29, 0.29), "b.tif"),
+    }
+    assert CheckPaird()(item)["image"] is item["image"]
+
+
+def test_statistics_of_targets_are_averaged_by_task():
+    data = []
+    for task, mean, std in [("dna", 10.0, 2.0), ("tom20", 5.0, 1.0), ("dna", 20.0, 4.0)]:
+        target = stack((2, 2, 2), (1, 1, 1), "t.tif", zscore={"mean": mean, "std": std})
+        data.append({**KeepStatisticsd("target")({"target": target}), "task_name": task})
+    statistics = compute_target_statistics(data, data, ["dna", "tom20"])
+    assert statistics == {"dna": (15.0, 3.0), "tom20": (5.0, 1.0)}
+    patches = [[item, item] for item in data]
+    assert compute_target_statistics(patches, data, ["dna", "tom20"]) == statistics
