@@ -16,7 +16,7 @@ from bundle.errors import BundleError
 from bundle.files import written_whole
 
 # The OME schema knows neither half precision nor booleans.
-STORED_DTYPES = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
+STORED_DTYPES: dict[Any, Any] = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
 OME_DTYPES = tuple(map(np.dtype, (np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float32, np.float64)))
 
 
@@ -48,10 +48,11 @@ def write_ome_tiff(
         raise ValueError(f"{array.shape[0]} channels need as many names; got {list(channel_names)}.")
     if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
         raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
-    dtype: Any = STORED_DTYPES.get(array.dtype, array.dtype)
+    native = array.dtype.newbyteorder("=")
+    dtype = STORED_DTYPES.get(native, native)
     if dtype not in OME_DTYPES:
         raise BundleError(f"{path} cannot be written: OME-TIFF does not hold {array.dtype}; convert to float32 first.")
-    array = np.ascontiguousarray(array, dtype=dtype.newbyteorder("="))
+    array = np.ascontiguousarray(array, dtype=dtype)
 
     with written_whole(path, overwrite) as temporary:
         tifffile.imwrite(

@@ -27,7 +27,7 @@ def zscore(image: torch.Tensor, where: str = "The volume") -> tuple[torch.Tensor
     unusable = int((~torch.isfinite(values)).sum())
     if unusable:
         raise BundleError(
-            f"{where} holds {unusable} values that are NaN or infinite; replace them by numbers (its background, say)."
+            f"{where} holds NaN or infinite values ({unusable} of {values.numel()}); replace them by numbers."
         )
     if values.min() == values.max():
         raise BundleError(

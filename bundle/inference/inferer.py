@@ -15,21 +15,20 @@ SIGMA_SCALE = 1 / 8
 def gaussian_weights(roi_size: Sequence[int]) -> torch.Tensor:
     """Weights of a window's voxels (RepMode's inference): a Gaussian of sigma = size / 8, centred at size // 2.
 
-    MONAI's own map is centred half a voxel lower and has a higher floor.
+    MONAI's own map is centred half a voxel lower and has a higher floor. The paper's floor, the smallest weight above
+    zero, is met of itself: four sigmas from the centre along each axis the weight is still exp(-24).
 
     Args:
         roi_size: window size in voxels (Z, Y, X).
 
     Returns:
-        Weights (Z, Y, X), float32, 1 at the centre; zeros are lifted to the smallest weight above zero, so that every
-        voxel has a prediction.
+        Weights (Z, Y, X), float32, 1 at the centre and above zero everywhere.
     """
-    weights = torch.ones(())
+    weights = torch.ones((), dtype=torch.float64)
     for size in roi_size:
         distance = torch.arange(size, dtype=torch.float64) - size // 2
         weights = weights[..., None] * torch.exp(-0.5 * (distance / (SIGMA_SCALE * size)) ** 2)
-    weights = weights.to(torch.float32)
-    return weights.clamp(min=float(weights[weights > 0].min()))
+    return weights.to(torch.float32)
 
 
 def check_roi_size(roi_size: int | Sequence[int]) -> tuple[int, int, int]:

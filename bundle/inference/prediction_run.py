@@ -105,9 +105,10 @@ class PredictionRun:
                 )
         present = [output for path in self.inputs for output in self.outputs(path) if output.exists()]
         if present and not self.overwrite:
-            others = f" (and {len(present) - 1} more)" if len(present) > 1 else ""
+            others = f", as do {len(present) - 1} more outputs" if len(present) > 1 else ""
             raise BundleError(
-                f"{present[0]}{others} exists already; give --overwrite True to replace it, or another --output_dir."
+                f"{present[0]} exists already{others}; give --overwrite True to replace what is there, or another "
+                "--output_dir."
             )
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)

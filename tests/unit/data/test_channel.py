@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from bundle.data.channel import SelectChanneld, find_channel, select_channel
+from bundle.errors import BundleError
+
+
+def image(names, dtype=np.uint16):
+    array = np.arange(len(names) * 8).reshape(len(names), 2, 2, 2).astype(dtype)
+    return MetaTensor(torch.from_numpy(array), meta={"channel_names": list(names), "filename_or_obj": "cell.tif"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["brightfield", "Bright-Field", "TL Brightfield", "Transmitted light", "T_phase", "PhaseContrast", "DIC", "dic_1"],
+)
+def test_the_channel_that_says_transmitted_light_is_found(name):
+    assert find_channel(["dna", name, "tom20"], None, "f") == 1
+
+
+@pytest.mark.parametrize("name", ["prediction", "metaphase", "indicator", "dna"])
+def test_words_within_words_do_not_count(name):
+    with pytest.raises(BundleError, match=f"1: {name}"):
+        find_channel(["tom20", name], None, "cell.tif")
+
+
+def test_the_only_channel_is_taken_whatever_its_name():
+    assert find_channel(["dna"], None, "f") == 0
+
+
+def test_two_that_fit_are_an_error_that_lists_all():
+    with pytest.raises(BundleError, match=r"cell\.tif has 2 channels.*\(0: DIC, 1: dna, 2: phase\)"):
+        find_channel(["DIC", "dna", "phase"], None, "cell.tif")
+
+
+@pytest.mark.parametrize(("channel", "index"), [(1, 1), ("DNA", 1), (" dna ", 1), (0, 0)])
+def test_by_index_or_name(channel, index):
+    assert find_channel(["bf", "dna"], channel, "f") == index
+
+
+@pytest.mark.parametrize("channel", [2, -1, "rna", "1"])
+def test_a_channel_that_is_not_there_lists_those_that_are(channel):
+    with pytest.raises(BundleError, match=r"cell\.tif has no channel.*0: bf, 1: dna"):
+        find_channel(["bf", "dna"], channel, "cell.tif")
+
+
+def test_transform_keeps_dtype_and_renames():
+    items = SelectChanneld("image", channel="dna")({"image": image(["bf", "dna"])})
+    assert items["image"].shape == (1, 2, 2, 2)
+    assert items["image"].dtype == torch.uint16
+    assert items["image"].meta["channel_names"] == ["dna"]
+    assert int(items["image"][0, 0, 0, 0].item()) == 8
+
+
+def test_transform_takes_each_items_own_channel():
+    transform = SelectChanneld(["image", "target"], channel_keys=["image_channel", "target_channel"])
+    stack = image(["bf", "dna"])
+    items = transform({"image": stack, "target": stack, "image_channel": None, "target_channel": 1})
+    assert items["image"].meta["channel_names"] == ["bf"]
+    assert items["target"].meta["channel_names"] == ["dna"]
+    assert stack.meta["channel_names"] == ["bf", "dna"]
+
+
+def test_one_way_of_choosing_at_a_time():
+    with pytest.raises(ValueError, match="either"):
+        SelectChanneld("image", channel=0, channel_keys="image_channel")
+
+
+def test_a_plane_is_not_a_stack():
+    with pytest.raises(BundleError, match="not 3D"):
+        select_channel(torch.zeros(2, 4, 4), None)

@@ -1,0 +1,107 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from bundle.errors import BundleError
+from bundle.inference.prediction_run import PredictionRun, find_stacks, stem
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.tif", "a.ome.tiff", "notes.txt", ".hidden.tif", "a_pred.ome.tiff", "sub/c.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_a_folder_gives_its_visible_stacks_but_no_predictions(folder):
+    assert names(find_stacks(folder)) == ["a.ome.tiff", "b.tif"]
+
+
+def test_files_globs_and_lists(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert find_stacks("notes.txt") == [Path("notes.txt")]
+    assert names(find_stacks("*.tif*")) == names(find_stacks(f"{folder}/*.tif*"))
+    assert names(find_stacks("**/*.tif"))[-1] == "c.tif"
+    assert names(find_stacks(["b.tif", "sub", "b.tif"])) == ["b.tif", "c.tif"]
+
+
+def test_a_file_whose_name_looks_like_a_glob(folder):
+    (folder / "cell[1].tif").touch()
+    assert names(find_stacks(folder / "cell[1].tif")) == ["cell[1].tif"]
+
+
+@pytest.mark.parametrize("source", ["gone.tif", "*.png", "empty", []])
+def test_nothing_there_is_an_error(folder, monkeypatch, source):
+    monkeypatch.chdir(folder)
+    (folder / "empty").mkdir()
+    with pytest.raises(BundleError, match="--input"):
+        find_stacks(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("cell.ome.tiff", "cell"), ("a.b.tif", "a.b"), ("X.OME.TIF", "X"), ("stack.czi", "stack"), (".tif", ".tif")],
+)
+def test_stem(name, expected):
+    assert stem(Path("folder") / name) == expected
+
+
+def test_outputs_stand_in_the_output_folder(folder):
+    run = PredictionRun(folder / "a.ome.tiff", folder / "out")
+    assert names(run.outputs("x/a.ome.tiff")) == ["a_pred.ome.tiff", "a_pred.png", "a_pred.json"]
+    assert {path.parent for path in run.outputs("x/a.ome.tiff")} == {folder / "out"}
+
+
+def test_existing_outputs_are_refused_before_anything_is_done(folder):
+    with pytest.raises(BundleError, match=r"a_pred\.ome\.tiff exists already; give --overwrite True"):
+        PredictionRun(folder / "a.ome.tiff", folder).check()
+    PredictionRun(folder / "a.ome.tiff", folder, overwrite=True).check()
+
+
+def test_two_inputs_of_one_name_are_refused(folder):
+    (folder / "sub" / "b.ome.tif").touch()
+    with pytest.raises(BundleError, match=r"b\.tif and .*b\.ome\.tif would both become b_pred"):
+        PredictionRun([folder, folder / "sub"], folder / "out").check()
+
+
+def test_an_output_folder_that_cannot_be_is_an_error(folder):
+    with pytest.raises(BundleError, match=r"notes\.txt.*--output_dir"):
+        PredictionRun(folder / "b.tif", folder / "notes.txt").check()
+
+
+def test_all_well(folder, caplog):
+    with caplog.at_level(logging.INFO, "bundle"):
+        PredictionRun(folder, folder / "out").finish()
+    assert "2 of 2 stacks predicted" in caplog.text
+
+
+def test_one_of_many_is_reported_at_once_and_counted_at_the_end(folder, caplog):
+    run = PredictionRun(folder, folder / "out")
+    run.fail(folder / "b.tif", BundleError("b.tif is broken; mend it."))
+    assert [record.getMessage() for record in caplog.records] == ["b.tif is broken; mend it."]
+    with pytest.raises(BundleError, match=r"1 of 2 stacks could not be predicted \(b\.tif\)"):
+        run.finish()
+
+
+def test_the_only_one_is_told_once(folder, caplog):
+    run = PredictionRun(folder / "b.tif", folder / "out")
+    run.fail(folder / "b.tif", BundleError("b.tif is broken; mend it."))
+    assert not caplog.records
+    with pytest.raises(BundleError, match=r"^b\.tif is broken; mend it\.$"):
+        run.finish()
+
+
+def test_failures_of_the_disk_count_and_bugs_do_not(folder):
+    run = PredictionRun(folder, folder / "out")
+    wrapped = RuntimeError("applying transform")
+    wrapped.__cause__ = OSError("disk full")
+    run.fail(folder / "b.tif", wrapped)
+    assert "disk full" in run.failures[folder / "b.tif"]
+    with pytest.raises(ZeroDivisionError):
+        run.fail(folder / "b.tif", ZeroDivisionError("a bug"))

@@ -1,0 +1,35 @@
+import pytest
+
+from bundle.errors import BundleError
+from bundle.files import written_whole
+
+
+def test_the_file_appears_at_the_end(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with written_whole(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_keeps_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match="disk full"), written_whole(path, overwrite=True) as temporary:
+        temporary.write_text("half")
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_overwritten_unasked_not_even_what_came_meanwhile(tmp_path):
+    path = tmp_path / "a.txt"
+    with pytest.raises(BundleError, match=r"a\.txt exists already"), written_whole(path) as temporary:
+        temporary.write_text("mine")
+        path.write_text("another's")
+    assert path.read_text() == "another's"
+    with pytest.raises(BundleError, match="--overwrite True"), written_whole(path):
+        pass
