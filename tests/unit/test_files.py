@@ -4,6 +4,16 @@ from bundle.errors import BundleError
 from bundle.files import written_whole
 
 
+def write(path, meanwhile, overwrite=False):
+    with written_whole(path, overwrite=overwrite) as temporary:
+        temporary.write_text("mine")
+        meanwhile()
+
+
+def throw(error):
+    raise error
+
+
 def test_the_file_appears_at_the_end(tmp_path):
     path = tmp_path / "new" / "a.txt"
     with written_whole(path) as temporary:
@@ -18,18 +28,16 @@ def test_the_file_appears_at_the_end(tmp_path):
 def test_a_failure_keeps_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(OSError, match="disk full"), written_whole(path, overwrite=True) as temporary:
-        temporary.write_text("half")
-        raise OSError("disk full")
+    with pytest.raises(OSError, match="disk full"):
+        write(path, lambda: throw(OSError("disk full")), overwrite=True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_nothing_is_overwritten_unasked_not_even_what_came_meanwhile(tmp_path):
     path = tmp_path / "a.txt"
-    with pytest.raises(BundleError, match=r"a\.txt exists already"), written_whole(path) as temporary:
-        temporary.write_text("mine")
-        path.write_text("another's")
+    with pytest.raises(BundleError, match=r"a\.txt exists already"):
+        write(path, lambda: path.write_text("another's"))
     assert path.read_text() == "another's"
-    with pytest.raises(BundleError, match="--overwrite True"), written_whole(path):
-        pass
+    with pytest.raises(BundleError, match="--overwrite True"):
+        write(path, lambda: None)

@@ -130,7 +130,7 @@ def write_truncated(path, **options):
 
 
 UNUSABLE = {
-    "colour": (lambda p, s: tifffile.imwrite(p, np.zeros((5, 9, 9, 3), np.uint8), photometric="rgb"), "colour image"),
+    "colour": (lambda p, _: tifffile.imwrite(p, np.zeros((5, 9, 9, 3), np.uint8), photometric="rgb"), "colour image"),
     "times": (
         lambda p, s: tifffile.imwrite(p, s, ome=True, metadata={"axes": "TZYX"}),
         "2 time points of 7 slice.*save one time point",
@@ -141,14 +141,14 @@ UNUSABLE = {
     ),
     "unnamed axes": (lambda p, s: tifffile.imwrite(p, np.stack([s] * 5)[:, 0, None].repeat(5, 1)), "axes QQQYX"),
     "complex": (lambda p, s: tifffile.imwrite(p, s[0].astype(np.complex64)), "complex64"),
-    "text": (lambda p, s: p.write_text("hello"), "not a TIFF file"),
-    "empty": (lambda p, s: p.write_bytes(b""), "not a TIFF file"),
-    "folder": (lambda p, s: p.mkdir(), "is a folder"),
-    "missing": (lambda p, s: None, "is not there"),
-    "cut plain": (lambda p, s: write_truncated(p), "check that it is complete"),
-    "cut pages": (lambda p, s: write_truncated(p, metadata=None), "check that it is complete"),
-    "cut imagej": (lambda p, s: write_truncated(p, imagej=True), "check that it is complete"),
-    "cut ome": (lambda p, s: write_truncated(p, ome=True, compression="zlib"), "check that it is complete"),
+    "text": (lambda p, _: p.write_text("hello"), "not a TIFF file"),
+    "empty": (lambda p, _: p.write_bytes(b""), "not a TIFF file"),
+    "folder": (lambda p, _: p.mkdir(), "is a folder"),
+    "missing": (lambda *_: None, "is not there"),
+    "cut plain": (lambda p, _: write_truncated(p), "check that it is complete"),
+    "cut pages": (lambda p, _: write_truncated(p, metadata=None), "check that it is complete"),
+    "cut imagej": (lambda p, _: write_truncated(p, imagej=True), "check that it is complete"),
+    "cut ome": (lambda p, _: write_truncated(p, ome=True, compression="zlib"), "check that it is complete"),
 }
 
 
@@ -169,7 +169,7 @@ def test_several_images_in_one_file_are_an_error_that_lists_them(tmp_path, stack
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
         writer.write(stack[0], metadata={"axes": "ZYX", "Name": "left"})
         writer.write(stack[1], metadata={"axes": "ZYX", "Name": "right"})
-    with pytest.raises(BundleError, match="2 images.*'left'.*'right'"):
+    with pytest.raises(BundleError, match=r"2 images.*'left'.*'right'"):
         read(tmp_path / "a.ome.tif")
 
 

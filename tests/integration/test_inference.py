@@ -1,0 +1,223 @@
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from bioio import BioImage
+from monai.bundle import ConfigWorkflow, run
+
+from bundle.checkpoint import save_network
+from bundle.data.reader import TiffReader
+from bundle.data.writer import write_ome_tiff
+from bundle.errors import find_sentence
+from bundle.networks import RepMode
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "inference.yaml"
+TASKS = ["dna", "tom20", "zo1"]
+SPACING = (0.29, 0.2, 0.25)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return RepMode(TASKS, base_width=1, target_statistics={"dna": (100.0, 20.0)}).eval()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    save_network(network, path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory outside the bundle."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def restored_hooks():
+    before, handlers = sys.excepthook, list(logging.getLogger().handlers)
+    yield
+    sys.excepthook = before
+    for handler in handlers:
+        handler.filters.clear()
+
+
+def write_stack(path, shape=(1, 5, 20, 24), names=("brightfield",), spacing=SPACING, seed=0):
+    array = np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
+    write_ome_tiff(path, array, spacing=spacing, channel_names=names)
+    return array
+
+
+def predict(checkpoint, **options):
+    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "inferer#progress": False, **options}
+    run(config_file=str(CONFIG), logging_file=False, **knobs)
+
+
+def sentence_of(checkpoint, **options):
+    """The sentence a user sees when the prediction fails."""
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        predict(checkpoint, **options)
+    sentence = find_sentence(caught.value)
+    assert sentence is not None, repr(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_prediction_opens_elsewhere_on_the_inputs_own_grid(folder, checkpoint):
+    write_stack(folder / "cell.ome.tiff", shape=(2, 5, 21, 37), names=("dna", "Brightfield"))
+    predict(checkpoint, input="cell.ome.tiff", tasks=["zo1", "dna"], output_dir="out")
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "cell_pred.json",
+        "cell_pred.ome.tiff",
+        "cell_pred.png",
+    ]
+    with tifffile.TiffFile("out/cell_pred.ome.tiff") as file:
+        assert (file.series[0].axes, file.series[0].shape) == ("CZYX", (2, 5, 21, 37))
+        assert file.series[0].dtype == np.float32
+        assert np.isfinite(file.asarray()).all()
+    image = BioImage("out/cell_pred.ome.tiff")
+    assert image.channel_names == ["zo1", "dna"]
+    assert tuple(image.physical_pixel_sizes) == pytest.approx(SPACING)
+    record = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))
+    assert record["input_channel"] == "Brightfield"
+    assert record["target_statistics"] == {"dna": {"mean": 100, "std": 20}}
+
+
+def test_the_values_are_the_networks(folder, checkpoint, network):
+    """A stack of exactly one window at the network's spacing: the prediction is a single call of the gated network."""
+    array = write_stack(folder / "cell.tif", shape=(1, 16, 32, 32), spacing=network.spacing)
+    predict(checkpoint, input="cell.tif", output_dir="out")
+    scores = (array - array.mean()) / array.std()
+    with torch.no_grad():
+        expected = network(torch.from_numpy(scores[None]).float())[0].numpy()
+    found = TiffReader().load(folder / "out" / "cell_pred.ome.tiff")
+    assert found.channel_names == TASKS
+    np.testing.assert_allclose(found.array, expected, atol=1e-5)
+
+
+def test_an_exported_compact_checkpoint_serves_too(folder, checkpoint, network):
+    write_stack(folder / "cell.tif")
+    save_network(network.specialize(["tom20", "dna"]), folder / "compact.pt")
+    predict(folder / "compact.pt", input="cell.tif", tasks=["dna"], output_dir="compact")
+    predict(checkpoint, input="cell.tif", tasks="dna", output_dir="full")
+    compact, full = (tifffile.imread(f"{name}/cell_pred.ome.tiff") for name in ("compact", "full"))
+    np.testing.assert_allclose(compact, full, atol=1e-5)
+    assert "tom20, dna" in sentence_of(folder / "compact.pt", input="cell.tif", tasks=["zo1"], output_dir="no")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 20, 24), (1, 33, 17, 50)])
+def test_few_slices_and_odd_sizes_are_padded_and_cropped_back(folder, checkpoint, shape):
+    write_stack(folder / "cell.tif", shape=shape)
+    predict(checkpoint, input="cell.tif", tasks=["dna"], output_dir="out")
+    assert TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array.shape == shape
+
+
+def test_without_a_pixel_size_the_networks_spacing_is_taken_and_said_so(folder, checkpoint, caplog):
+    tifffile.imwrite("plain.tif", np.random.default_rng(0).random((5, 20, 24)).astype(np.float32))
+    predict(checkpoint, input="plain.tif", tasks=["dna"], output_dir="out")
+    assert '--spacing "[Z,Y,X]"' in caplog.text
+    assert TiffReader().load(folder / "out" / "plain_pred.ome.tiff").spacing == pytest.approx((0.29,) * 3)
+    predict(checkpoint, input="plain.tif", tasks=["dna"], output_dir="own", spacing=[0.5, 0.1, 0.1])
+    own = TiffReader().load(folder / "own" / "plain_pred.ome.tiff")
+    assert own.spacing == pytest.approx((0.5, 0.1, 0.1))
+    assert own.array.shape == (1, 5, 20, 24)
+
+
+def test_in_a_folder_of_many_the_bad_are_told_and_the_others_done(folder, checkpoint, caplog):
+    (folder / "in").mkdir()
+    for number in (1, 4):
+        write_stack(folder / "in" / f"{number}.tif", seed=number)
+    (folder / "in" / "2.tif").write_text("no TIFF")
+    tifffile.imwrite("in/3.tif", np.full((5, 20, 24), np.nan, np.float32))
+    sentence = sentence_of(checkpoint, input="in", tasks=["dna"], output_dir="out")
+    assert sentence.startswith("2 of 4 stacks could not be predicted (2.tif, 3.tif)")
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert [path for path in ("in/2.tif", "in/3.tif") if any(path in error for error in errors)] == [
+        "in/2.tif",
+        "in/3.tif",
+    ]
+    assert sorted(path.name for path in (folder / "out").glob("*.tiff")) == ["1_pred.ome.tiff", "4_pred.ome.tiff"]
+
+
+def test_nothing_is_overwritten_unasked_and_inputs_stay_as_they_are(folder, checkpoint):
+    write_stack(folder / "cell.tif")
+    before = (folder / "cell.tif").read_bytes()
+    predict(checkpoint, input="cell.tif", tasks=["dna"], output_dir=".")
+    first = (folder / "cell_pred.ome.tiff").read_bytes()
+    assert "--overwrite True" in sentence_of(checkpoint, input="cell.tif", tasks=["zo1"], output_dir=".")
+    assert (folder / "cell_pred.ome.tiff").read_bytes() == first
+    predict(checkpoint, input="cell.tif", tasks=["dna"], output_dir=".", overwrite=True)
+    assert (folder / "cell_pred.ome.tiff").read_bytes() == first
+    assert (folder / "cell.tif").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"input": "gone.tif"}, "gone.tif"),
+        ({"channel": "dna"}, "cell.tif has no channel named 'dna'.*0: brightfield"),
+        ({"channel": 3}, "no channel 3"),
+        ({"tasks": ["rna"]}, "rna.*dna, tom20, zo1"),
+        ({"roi_size": [20, 32, 32]}, "multiples of 16"),
+        ({"spacing": [1, 1]}, "--spacing"),
+        ({"checkpoint": "gone.pt"}, "gone.pt"),
+        ({"checkpoint": "cell.tif"}, "cell.tif"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_no_file(folder, checkpoint, options, found):
+    write_stack(folder / "cell.tif")
+    sentence = sentence_of(**{"input": "cell.tif", "output_dir": "out", "checkpoint": checkpoint, **options})
+    assert re.search(found, sentence)
+    assert list(folder.glob("out/*")) == []
+
+
+def test_monai_finds_every_property(folder, checkpoint):
+    write_stack(folder / "cell.tif")
+    workflow = ConfigWorkflow(
+        str(CONFIG), workflow_type="infer", logging_file=False, input="cell.tif", checkpoint=str(checkpoint)
+    )
+    workflow.initialize()
+    if workflow.parser.get("_meta_"):
+        assert workflow.check_properties() == []
+    assert Path(workflow.bundle_root) == ROOT
+
+
+def test_every_knob_has_a_comment():
+    knobs = CONFIG.read_text(encoding="utf-8").split("\ninput:")[1].split("\n\n")[0].splitlines()
+    assert len(knobs) > 10
+    assert all(" # " in line for line in knobs)
+
+
+def test_the_command_line_from_elsewhere(folder, checkpoint):
+    """The command itself: good and bad file, with MONAI's own logging, exit codes and what stands on stderr."""
+    write_stack(folder / "good.tif")
+    (folder / "bad.tif").write_text("no TIFF")
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIG), "--checkpoint", checkpoint]
+    command += ["--roi_size", "[16,32,32]", "--tasks", "['dna']", "--input"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def start(*arguments):
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, check=False, cwd=folder, env=environment
+        )
+
+    good = start("good.tif")
+    assert good.returncode == 0, good.stderr
+    assert "axes ZYX" in good.stdout
+    assert (folder / "predictions" / "good_pred.ome.tiff").is_file()
+    bad = start("bad.tif")
+    assert bad.returncode == 1
+    assert "Traceback" not in bad.stderr + bad.stdout
+    assert bad.stderr.rstrip().splitlines()[-1].startswith("Error: bad.tif cannot be read as a TIFF stack")
