@@ -48,8 +48,10 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether a log record says more than the BundleError being handled; other packages' reports of it do not."""
-    return record.name.split(".")[0] in ("bundle", "scripts") or find_sentence(sys.exc_info()[1]) is None
+    """Tell whether a record is more than another package's report of the BundleError or Ctrl-C being handled."""
+    error = sys.exc_info()[1]
+    told = isinstance(error, KeyboardInterrupt) or find_sentence(error) is not None
+    return not told or record.name.split(".")[0] in ("bundle", "scripts")
 
 
 def install_excepthook() -> None:

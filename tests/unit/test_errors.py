@@ -67,10 +67,10 @@ def test_what_other_packages_log_about_a_bundle_error_is_left_out():
     before = sys.excepthook
     try:
         install_excepthook()
-        for error in (BundleError("Mend it."), ZeroDivisionError("a bug")):
+        for error in (BundleError("Mend it."), KeyboardInterrupt("Ctrl-C"), ZeroDivisionError("a bug")):
             try:
                 raise error
-            except Exception as caught:
+            except BaseException as caught:
                 logging.getLogger("ignite.engine").error("terminating: %s", caught)
                 logging.getLogger("bundle.data").error("reported: %s", caught)
     finally:
@@ -78,7 +78,7 @@ def test_what_other_packages_log_about_a_bundle_error_is_left_out():
         logging.getLogger().removeHandler(handler)
         for other in logging.getLogger().handlers:
             other.filters.clear()
-    assert seen == ["reported: Mend it.", "terminating: a bug", "reported: a bug"]
+    assert seen == ["reported: Mend it.", "reported: Ctrl-C", "terminating: a bug", "reported: a bug"]
 
 
 @pytest.mark.parametrize(
