@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import fire
 import matplotlib
@@ -21,7 +22,7 @@ from matplotlib import pyplot as plt
 SHOWN_SLICES = (0.1, 0.3, 0.5, 0.7, 0.9)  # place in the stack, from the first slice to the last
 
 
-def read_brightfield(path: str, channel: int | str | None) -> npt.NDArray[np.floating]:
+def read_brightfield(path: str, channel: int | str | None) -> npt.NDArray[Any]:
     """Return the transmitted-light channel (Z, Y, X) of a TIFF stack."""
     reader = TiffReader()
     array, meta = reader.get_data(reader.read(path))
@@ -41,7 +42,7 @@ def mean_statistics(stacks: Sequence[StackStatistics]) -> StackStatistics:
 def draw(stack: SimulatedStack, path: Path) -> None:
     """Draw brightfield slices, and each structure's middle slice above its view from the side, into a PNG."""
     names = list(stack.fluorescence)
-    figure, axes = plt.subplots(5, 6, figsize=(13, 9.2), height_ratios=[4, 4, 1, 4, 1], layout="compressed")
+    figure, axes = plt.subplots(5, 6, figsize=(13, 7.4), height_ratios=[4, 4, 1, 4, 1], layout="compressed")
     depth, height, _ = stack.brightfield.shape
     low, high = np.percentile(stack.brightfield, (0.2, 99.8))
     for axis, place in zip(axes[0], SHOWN_SLICES, strict=False):
@@ -92,7 +93,7 @@ def compare_simulation(
         raise BundleError(f"count {count!r} is not a whole number above 0; give the number of stacks to simulate.")
     reference = REAL_BRIGHTFIELD if real is None else measure_stack(read_brightfield(real, channel))
     if stack is None:
-        made = [simulate_stack(shape, (seed, number), []).brightfield for number in range(count)]
+        made: list[npt.NDArray[Any]] = [simulate_stack(shape, (seed, n), []).brightfield for n in range(count)]
     else:
         made = [read_brightfield(stack, channel)]
     print("Mean Pearson correlation of slices z and z + lag, and the slices' mean power spectrum (mean removed, no")

@@ -39,7 +39,7 @@ class SimulatedStack:
 def check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """Return the shape as a tuple (Z, Y, X), or raise a BundleError that says what is wrong with it."""
     sizes = tuple(shape) if isinstance(shape, (list, tuple)) else ()
-    if len(sizes) != 3 or not all(isinstance(size, int) and 1 <= size <= 2048 for size in sizes):
+    if len(sizes) != 3 or not all(type(size) is int and 1 <= size <= 2048 for size in sizes):
         raise BundleError(f"shape {shape!r} is not three whole numbers [Z, Y, X] from 1 to 2048, like [32,128,128].")
     return sizes[0], sizes[1], sizes[2]
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle.data.manifest import SPLITS, ManifestRow, write_manifest
-from bundle.data.simulate import check_shape, simulate_stack
+from bundle.data.simulate import SimulatedStack, check_shape, simulate_stack
 from bundle.data.simulate_structure import STRUCTURES, check_tasks
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import BundleError
@@ -92,9 +92,8 @@ def plan_dataset(count: int, tasks: Sequence[str], split: Sequence[float], seed:
     return [PlannedStack(number, names[number % len(names)], splits[number]) for number in range(count)]
 
 
-def write_stack(folder: Path, stack: PlannedStack, shape: Sequence[int], seed: int, overwrite: bool) -> ManifestRow:
-    """Simulate a planned stack, write it to the folder and return its row of the manifest."""
-    made = simulate_stack(shape, (seed, stack.number), [stack.task])
+def write_stack(folder: Path, stack: PlannedStack, made: SimulatedStack, overwrite: bool) -> ManifestRow:
+    """Write a planned stack, now simulated, to the folder and return its row of the manifest."""
     write_ome_tiff(
         folder / stack.file_name,
         np.stack([made.brightfield, made.fluorescence[stack.task]]),
@@ -142,9 +141,10 @@ def simulate_dataset(
     rows = []
     with worker_pool(workers) as pool:
         each = pool.map if pool else map
-        jobs = each(write_stack, *zip(*((folder, stack, size, seed, overwrite) for stack in plan), strict=True))
-        for row in tqdm(jobs, total=count, desc="simulate", unit="stack"):
-            rows.append(row)
+        # The processes only simulate: they need not load what writes files.
+        stacks = each(simulate_stack, [size] * count, [(seed, s.number) for s in plan], [[s.task] for s in plan])
+        for stack, made in zip(tqdm(plan, desc="simulate", unit="stack"), stacks, strict=True):
+            rows.append(write_stack(folder, stack, made, overwrite))
     write_manifest(folder / MANIFEST, rows, overwrite=overwrite)
     return folder / MANIFEST
 

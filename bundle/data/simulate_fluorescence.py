@@ -30,7 +30,7 @@ BRIGHTNESS: Mapping[str, float] = MappingProxyType(
         "membrane_caax_63x": 70.0,
         "myosin_iib": 60.0,
         "sec61_beta": 60.0,
-        "st6gal1": 140.0,
+        "st6gal1": 110.0,
         "tom20": 150.0,
         "zo1": 110.0,
     }
@@ -41,8 +41,11 @@ def blur(density: Volume) -> Volume:
     """Return a density (Z, Y, X) as the microscope sees it: sharp light and a share of out-of-focus haze."""
     sharp = ndimage.gaussian_filter(density, np.array(POINT_SPREAD) / SPACING, truncate=3.0)
     # The haze is smooth: half the resolution in Y and X tells all of it.
-    coarse = ndimage.gaussian_filter(density[:, ::2, ::2], np.array(HAZE) / SPACING / (1, 2, 2), truncate=2.5)
-    haze = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, : density.shape[1], : density.shape[2]]
+    depth, height, width = density.shape
+    even = np.pad(density, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+    halved = even.reshape(depth, even.shape[1] // 2, 2, even.shape[2] // 2, 2).mean(axis=(2, 4))
+    coarse = ndimage.gaussian_filter(halved, np.array(HAZE) / SPACING / (1, 2, 2), truncate=2.5)
+    haze = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
     return np.asarray((1 - HAZE_SHARE) * sharp + HAZE_SHARE * haze, np.float32)
 
 

@@ -136,7 +136,7 @@ def st6gal1(specimen: Specimen) -> Volume:
     scattered = specimen.nuclei.dividing[np.arange(len(start)) // 9]
     paths[scattered] += generator.normal(0, 1.8, paths[scattered].shape).astype(np.float32)
     spread = paths[:, :, None] + generator.normal(0, 0.1, (*paths.shape[:2], 3, 3)).astype(np.float32)
-    return (splat(spread, 0.25, specimen.shape) + 0.02) * specimen.cytoplasm
+    return (splat(spread, 0.5, specimen.shape) + 0.012) * specimen.cytoplasm
 
 
 def tom20(specimen: Specimen) -> Volume:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class StackStatistics:
 REAL_BRIGHTFIELD = StackStatistics((0.808, 0.684, 0.485, 0.249), (0.020, 0.178, 0.317, 0.296, 0.189))
 
 
-def z_correlation(stack: npt.NDArray[np.floating], lags: Sequence[int] = LAGS) -> tuple[float, ...]:
+def z_correlation(stack: npt.NDArray[Any], lags: Sequence[int] = LAGS) -> tuple[float, ...]:
     """Return the Pearson correlation of slices z and z + lag, averaged over z, for each lag.
 
     Args:
@@ -45,7 +46,7 @@ def z_correlation(stack: npt.NDArray[np.floating], lags: Sequence[int] = LAGS) -
     )
 
 
-def band_power(stack: npt.NDArray[np.floating], edges: Sequence[float] = BAND_EDGES) -> tuple[float, ...]:
+def band_power(stack: npt.NDArray[Any], edges: Sequence[float] = BAND_EDGES) -> tuple[float, ...]:
     """Return the fraction of power in each radial frequency band of the slices' mean 2D power spectrum.
 
     Each slice's mean is removed; no window is applied.
@@ -62,7 +63,7 @@ def band_power(stack: npt.NDArray[np.floating], edges: Sequence[float] = BAND_ED
     return tuple(float(value) for value in total / power.sum())
 
 
-def measure_stack(stack: npt.NDArray[np.floating]) -> StackStatistics:
+def measure_stack(stack: npt.NDArray[Any]) -> StackStatistics:
     """Return the statistics of a brightfield stack (Z, Y, X)."""
     return StackStatistics(z_correlation(stack), band_power(stack))
 
