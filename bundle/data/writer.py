@@ -18,6 +18,8 @@ from bundle.files import written_whole
 # The OME schema knows neither half precision nor booleans.
 STORED_DTYPES: dict[Any, Any] = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
 OME_DTYPES = tuple(map(np.dtype, (np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float32, np.float64)))
+# Offsets of a classic TIFF end at 4 GiB; tifffile itself turns to BigTIFF for uncompressed data only.
+LARGEST_CLASSIC = 2**32 - 2**25
 
 
 def write_ome_tiff(
@@ -59,6 +61,7 @@ def write_ome_tiff(
             temporary,
             array,
             ome=True,
+            bigtiff=array.nbytes > LARGEST_CLASSIC,
             photometric="minisblack",
             compression="zlib",
             metadata=_ome_metadata(array, spacing, channel_names),

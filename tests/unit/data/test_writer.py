@@ -60,6 +60,15 @@ def test_same_input_gives_same_bytes_and_other_input_another_uuid(tmp_path, arra
     assert first[: len(first) // 10] != third[: len(first) // 10]
 
 
+def test_what_may_exceed_four_gigabytes_is_bigtiff(tmp_path, array, monkeypatch):
+    for name, limit in (("classic.tif", array.nbytes), ("big.tif", array.nbytes - 1)):
+        monkeypatch.setattr("bundle.data.writer.LARGEST_CLASSIC", limit)
+        write_ome_tiff(tmp_path / name, array, spacing=SPACING, channel_names=["a", "b", "c"])
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert file.is_bigtiff == (name == "big.tif")
+    np.testing.assert_array_equal(TiffReader().load(tmp_path / "big.tif").array, array)
+
+
 def test_nothing_is_overwritten_unasked(tmp_path, array):
     path = tmp_path / "a.ome.tiff"
     path.write_text("precious")
