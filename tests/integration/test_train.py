@@ -1,0 +1,213 @@
+import csv
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from bundle.checkpoint import load_network
+from bundle.errors import find_sentence
+
+ROOT = Path(__file__).parents[2]
+TASKS = ["tom20", "dna"]
+SMALL = {
+    "tasks": TASKS,
+    "base_width": 1,
+    "patch_size": [16, 32, 32],
+    "batch_size": 4,
+    "max_epochs": 4,
+    "validation_interval": 2,
+    "learning_rate": 0.01,
+    "cache_workers": 1,
+    "device": "cpu",
+}
+
+
+def read_log(folder):
+    with (folder / "metrics.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def equal(one, other):
+    """Compare nested states, tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+def load(folder, name):
+    return torch.load(folder / name, weights_only=True)
+
+
+@pytest.fixture
+def train(run_workflow, dataset_dir):
+    def run(output_dir, **overrides):
+        options = {**SMALL, "dataset_dir": str(dataset_dir), "output_dir": str(output_dir), **overrides}
+        return run_workflow("train.yaml", "train", **options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole_run(run_workflow, dataset_dir, tmp_path_factory):
+    """A run of four epochs that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole_run")
+    run_workflow("train.yaml", "train", **SMALL, dataset_dir=str(dataset_dir), output_dir=str(folder))
+    return folder
+
+
+def test_a_run_logs_validates_and_leaves_weights_that_stand_alone(whole_run):
+    rows = read_log(whole_run)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert [bool(row["val_mse"]) for row in rows] == [False, True, False, True]
+    per_task = [float(rows[3][f"val_mse_{task}"]) for task in TASKS]
+    assert float(rows[3]["val_mse"]) == pytest.approx(sum(per_task) / 2)
+
+    network = load_network(whole_run / "model.pt")
+    assert network.tasks == TASKS
+    assert network.base_width == 1
+    assert network.target_statistics["dna"][0] == pytest.approx(199.5, abs=1)
+    assert network.target_statistics["dna"][1] == pytest.approx(5.4, abs=0.3)
+    assert {value.dtype for value in network.state_dict().values()} <= {torch.float32, torch.int64, torch.uint8}
+
+    events = EventAccumulator(str(whole_run / "tensorboard")).Reload()
+    assert {"train_loss", "train_loss_of_batch", "val_mse", "val_mse_dna", "val_mse_tom20"} <= set(
+        events.Tags()["scalars"]
+    )
+    assert [event.step for event in events.Scalars("val_mse")] == [2, 4]
+    assert not list(whole_run.glob(".*"))
+
+
+def test_the_weights_kept_are_those_of_the_best_validation(whole_run):
+    rows = [row for row in read_log(whole_run) if row["val_mse"]]
+    best = min(rows, key=lambda row: float(row["val_mse"]))
+    last = load(whole_run, "last.pt")
+    assert last["best_metric_epoch"] == int(best["epoch"])
+    assert last["best_metric"] == float(best["val_mse"])
+    assert equal(load(whole_run, "model.pt"), last["network"]) == (best is rows[-1])
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(train, whole_run, tmp_path):
+    train(tmp_path, max_epochs=2)
+    assert [row["epoch"] for row in read_log(tmp_path)] == ["1", "2"]
+    torch.manual_seed(12345)  # whatever happens in between
+    train(tmp_path)
+    assert read_log(tmp_path) == read_log(whole_run)
+    assert equal(load(tmp_path, "last.pt"), load(whole_run, "last.pt"))
+    assert equal(load(tmp_path, "model.pt"), load(whole_run, "model.pt"))
+
+
+def test_a_killed_run_goes_on_with_the_same_command_from_any_folder(whole_run, dataset_dir, tmp_path):
+    output_dir = tmp_path / "run"
+    options = {**SMALL, "dataset_dir": dataset_dir, "output_dir": output_dir}
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(ROOT / "configs" / "train.yaml")]
+    command += [part for key, value in options.items() for part in (f"--{key}", str(value))]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not (output_dir.exists() and (output_dir / "metrics.csv").exists()):
+            time.sleep(0.01)
+        while process.poll() is None and not read_log(output_dir):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, process.stderr.read().decode()
+    assert int(load(output_dir, "last.pt")["epoch"]) < SMALL["max_epochs"]
+
+    finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert read_log(output_dir) == read_log(whole_run)
+    assert equal(load(output_dir, "model.pt"), load(whole_run, "model.pt"))
+
+
+def test_a_finished_run_says_so_and_changes_nothing(train, whole_run, caplog):
+    caplog.set_level(logging.INFO)
+    before = {path.name: path.read_bytes() for path in whole_run.glob("*.*")}
+    train(whole_run)
+    assert "is complete (4 epochs)" in caplog.text
+    assert {path.name: path.read_bytes() for path in whole_run.glob("*.*")} == before
+
+
+def test_mixed_precision_on_the_cpu_and_several_patches_of_a_stack(train, tmp_path):
+    train(tmp_path, amp=True, patches_per_stack=2, max_epochs=1, num_workers=1)
+    (row,) = read_log(tmp_path)
+    assert row["iteration"] == "4"  # eight stacks, two patches of each, four in a batch
+    assert 0.5 < float(row["train_loss"]) < 3
+    assert load_network(tmp_path / "model.pt").tasks == TASKS
+
+
+def test_a_single_task_given_as_a_list(train, tmp_path):
+    train(tmp_path, tasks=["zo1"], max_epochs=1)
+    assert load_network(tmp_path / "model.pt").tasks == ["zo1"]
+
+
+def sentence_of(train, *arguments, **overrides):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps it
+        train(*arguments, **overrides)
+    sentence = find_sentence(caught.value)
+    assert sentence is not None, caught.value
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"tasks": ["dna"]}, "last.pt was trained with tasks ['tom20', 'dna']"),
+        ({"base_width": 2}, "last.pt was trained with base_width 1, but this run asks for 2"),
+        ({"resume": False}, "holds last.pt, model.pt, metrics.csv of another run; give a new --output_dir"),
+    ],
+)
+def test_another_run_is_neither_mixed_in_nor_overwritten(train, whole_run, overrides, expected):
+    before = (whole_run / "model.pt").read_bytes()
+    assert expected in sentence_of(train, whole_run, **overrides)
+    assert (whole_run / "model.pt").read_bytes() == before
+
+
+def test_a_new_run_may_replace_another_when_asked(train, tmp_path):
+    train(tmp_path, max_epochs=1)
+    train(tmp_path, max_epochs=1, tasks=["zo1"], resume=False, overwrite=True)
+    assert [row["epoch"] for row in read_log(tmp_path)] == ["1"]
+    assert load_network(tmp_path / "model.pt").tasks == ["zo1"]
+
+
+def test_a_damaged_state_is_an_error(train, tmp_path):
+    (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
+    assert "cannot be read as the last state" in sentence_of(train, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"dataset_dir": "/nowhere"}, "/nowhere/dataset.csv"),
+        ({"tasks": ["lamin_b1"]}, "no train row of lamin_b1; choose with --tasks from dna, tom20, zo1"),
+        ({"tasks": ["dna", "lamin_b1"]}, "no training stack of lamin_b1"),
+        ({"patches_per_stack": 3}, "multiple of --patches_per_stack"),
+        ({"learning_rate": 1e30}, "lower --learning_rate"),
+        ({"roi_size": [30, 32, 32]}, "roi_size"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_no_weights(train, tmp_path, overrides, expected):
+    assert expected in sentence_of(train, tmp_path, **overrides)
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_monai_finds_every_property(dataset_dir):
+    workflow = ConfigWorkflow(
+        config_file=str(ROOT / "configs" / "train.yaml"),
+        workflow_type="train",
+        logging_file=False,
+        dataset_dir=str(dataset_dir),
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []

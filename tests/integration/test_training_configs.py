@@ -1,0 +1,82 @@
+"""The knobs of train.yaml and evaluate.yaml, and the parts that both must share."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+
+ROOT = Path(__file__).parents[2]
+LAST_KNOB = {"train.yaml": "overwrite", "evaluate.yaml": "amp"}
+
+
+def read(name):
+    return yaml.safe_load((ROOT / "configs" / name).read_text())
+
+
+def knobs(name):
+    """The keys from `bundle_root` to the last knob."""
+    keys = list(read(name))
+    return keys[keys.index("bundle_root") : keys.index(LAST_KNOB[name]) + 1]
+
+
+ALL_KNOBS = [(name, knob) for name in LAST_KNOB for knob in knobs(name)]
+
+
+@pytest.mark.parametrize(("name", "knob"), ALL_KNOBS)
+def test_every_knob_can_be_overridden_and_is_used(name, knob):
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs" / name))
+    parser.update({knob: "$'changed by ' + 'hand'"})
+    assert parser.get_parsed_content(knob) == "changed by hand"
+    others = {key: value for key, value in read(name).items() if key != knob}
+    assert f"@{knob}" in yaml.safe_dump(others, width=10_000)
+
+
+@pytest.mark.parametrize(("name", "knob"), ALL_KNOBS)
+def test_every_knob_is_explained_at_the_end_of_its_line(name, knob):
+    lines = (ROOT / "configs" / name).read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{knob}:")]
+    assert len(line.split(" # ")) == 2
+    assert len(line.split(" # ")[1]) > 5
+
+
+def test_the_default_tasks_are_the_twelve_in_order():
+    assert read("train.yaml")["tasks"] == [
+        "alpha_tubulin",
+        "beta_actin",
+        "desmoplakin",
+        "dna",
+        "fibrillarin",
+        "lamin_b1",
+        "membrane_caax_63x",
+        "myosin_iib",
+        "sec61_beta",
+        "st6gal1",
+        "tom20",
+        "zo1",
+    ]
+
+
+def test_the_recipe_is_the_papers():
+    config = read("train.yaml")
+    assert (config["max_epochs"], config["validation_interval"], config["seed"]) == (1000, 20, 42)
+    assert (config["batch_size"], config["learning_rate"]) == (8, 1e-4)
+    assert config["patch_size"] == [32, 128, 128]
+    assert config["base_width"] == 32
+    assert config["spacing"] == [0.29, 0.29, 0.29]
+
+
+def test_both_prepare_stacks_alike():
+    train = read("train.yaml")["train"]["deterministic_transforms"]
+    evaluate = read("evaluate.yaml")["preprocessing"]["transforms"]
+    training_only = [step for step in train if step["_target_"] == "bundle.training.KeepStatisticsd"]
+    assert len(training_only) == 1
+    steps = [step for step in train if step not in training_only]
+    assert [step["_target_"] for step in steps] == [step["_target_"] for step in evaluate]
+    varying = ("reader", "pixdim")
+    for ours, theirs in zip(steps, evaluate, strict=True):
+        if ours["_target_"] != "SelectItemsd":
+            assert {k: v for k, v in ours.items() if k not in varying} == {
+                k: v for k, v in theirs.items() if k not in varying
+            }
