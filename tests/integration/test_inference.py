@@ -189,8 +189,7 @@ def test_monai_finds_every_property(folder, checkpoint):
         str(CONFIG), workflow_type="infer", logging_file=False, input="cell.tif", checkpoint=str(checkpoint)
     )
     workflow.initialize()
-    if workflow.parser.get("_meta_"):
-        assert workflow.check_properties() == []
+    assert workflow.check_properties() == []
     assert Path(workflow.bundle_root) == ROOT
 
 
