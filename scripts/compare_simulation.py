@@ -42,26 +42,26 @@ def mean_statistics(stacks: Sequence[StackStatistics]) -> StackStatistics:
 def draw(stack: SimulatedStack, path: Path) -> None:
     """Draw brightfield slices, and each structure's middle slice above its view from the side, into a PNG."""
     names = list(stack.fluorescence)
-    figure, axes = plt.subplots(5, 6, figsize=(13, 7.4), height_ratios=[4, 4, 1, 4, 1], layout="compressed")
+    figure, axes = plt.subplots(5, 6, figsize=(10.5, 7.0), height_ratios=[4, 4, 1, 4, 1], layout="compressed")
     depth, height, _ = stack.brightfield.shape
     low, high = np.percentile(stack.brightfield, (0.2, 99.8))
     for axis, place in zip(axes[0], SHOWN_SLICES, strict=False):
         index = int(place * depth)
         axis.imshow(stack.brightfield[index], cmap="gray", vmin=low, vmax=high)
-        axis.set_title(f"brightfield, {index * stack.spacing[0]:.1f} um", fontsize=9)
+        axis.set_title(f"brightfield, {index * stack.spacing[0]:.1f} um", fontsize=8)
     axes[0, 5].imshow(stack.brightfield[:, height // 2], cmap="gray", vmin=low, vmax=high, origin="lower")
-    axes[0, 5].set_title("brightfield, from the side", fontsize=9)
+    axes[0, 5].set_title("brightfield, from the side", fontsize=8)
     for number, name in enumerate(names):
         row, column = 1 + 2 * (number // 6), number % 6
         volume = stack.fluorescence[name]
         brightest = int(np.argmax(volume.std(axis=(1, 2))))
         low, high = np.percentile(volume, (1, 99.8))
         axes[row, column].imshow(volume[brightest], cmap="gray", vmin=low, vmax=high)
-        axes[row, column].set_title(f"{name}, {brightest * stack.spacing[0]:.1f} um", fontsize=9)
+        axes[row, column].set_title(f"{name}, {brightest * stack.spacing[0]:.1f} um", fontsize=8)
         axes[row + 1, column].imshow(volume[:, height // 2], cmap="gray", vmin=low, vmax=high, origin="lower")
     for axis in axes.ravel():
         axis.axis("off")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.05)
     plt.close(figure)
 
 
