@@ -45,12 +45,9 @@ def merge_kernels(gate: Tensor, kernels: list[Tensor], size: int) -> Tensor:
     Returns:
         The merged kernels (U, O, I, size, size, size).
     """
-    merged = torch.zeros(1, dtype=gate.dtype, device=gate.device)
-    for expert, kernel in enumerate(kernels):
-        margin = (size - kernel.shape[-1]) // 2
-        weighted = gate[:, expert, :, None, None, None, None] * kernel
-        merged = merged + F.pad(weighted, [margin, margin, margin, margin, margin, margin])
-    return merged
+    margins = [(size - kernel.shape[-1]) // 2 for kernel in kernels]
+    padded = [F.pad(kernel, [margin] * 6) for kernel, margin in zip(kernels, margins)]  # noqa: B905 - TorchScript
+    return torch.einsum("ueo,eoizyx->uoizyx", gate, torch.stack(padded))
 
 
 class MoDEConvolution(nn.Module):

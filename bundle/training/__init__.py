@@ -5,6 +5,7 @@ from bundle.training.best import BestNetworkSaver
 from bundle.training.entries import loader_batch_size, read_entries
 from bundle.training.epoch_log import EpochLog
 from bundle.training.last import LastCheckpoint, check_output_dir
+from bundle.training.learning_rate import CosineDecay
 from bundle.training.non_finite import NonFiniteLossStop
 from bundle.training.pair import CheckPaird, KeepStatisticsd
 from bundle.training.progress import LossProgressBar
@@ -17,6 +18,7 @@ __all__ = [
     "AutocastInferer",
     "BestNetworkSaver",
     "CheckPaird",
+    "CosineDecay",
     "EpochLog",
     "IntervalValidation",
     "KeepStatisticsd",
