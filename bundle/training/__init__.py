@@ -12,6 +12,7 @@ from bundle.training.progress import LossProgressBar
 from bundle.training.random_state import TransformSeed
 from bundle.training.target_statistics import compute_target_statistics
 from bundle.training.task_error import TaskErrors
+from bundle.training.transfer import start_from
 from bundle.training.validation import IntervalValidation
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "compute_target_statistics",
     "loader_batch_size",
     "read_entries",
+    "start_from",
 ]

@@ -1,0 +1,51 @@
+"""Start a training from weights that are there, for the same tasks or others."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bundle.checkpoint import DESCRIPTION_KEY, load_network
+from bundle.errors import BundleError
+from bundle.networks import RepMode
+
+logger = logging.getLogger(__name__)
+
+
+def start_from(network: RepMode, path: str | Path | None) -> None:
+    """Take the weights of a checkpoint; a task that it knows keeps its gates, a new one starts with the mean gate.
+
+    Args:
+        network: the network that is to be trained; its tasks may be other ones than the checkpoint's.
+        path: the checkpoint, or None to keep the random weights.
+
+    Raises:
+        BundleError: the checkpoint is missing, is no gated network, or has another width or other options.
+    """
+    if path is None:
+        return
+    source = load_network(path)
+    described = ("base_width", "experts", "mean_sizes", "scope", "gate_activation", "gate_layers", "task_embedding")
+    wanted, found = network.describe(), source.describe()
+    for key in described:
+        if found.get(key) != wanted[key]:
+            raise BundleError(
+                f"{path} has {key} {found.get(key)}, but this run asks for {wanted[key]}; give a checkpoint that fits."
+            )
+    if source.tasks != network.tasks and (wanted["gate_layers"], wanted["task_embedding"]) != (1, "one_hot"):
+        raise BundleError(f"{path} can start only a run of its own tasks {source.tasks}: its gates are not linear.")
+    state = source.state_dict()
+    for name in network.state_dict():
+        if name.endswith("gate.linear.weight") and source.tasks != network.tasks:
+            state[name] = _move_columns(state[name], source.tasks, network.tasks)
+    state[DESCRIPTION_KEY] = network.get_extra_state()
+    network.load_state_dict(state)
+    logger.info("Starting from %s, trained for %s", path, ", ".join(source.tasks))
+
+
+def _move_columns(weight: Tensor, source: list[str], target: list[str]) -> Tensor:
+    """Bring a gate's weights (E * O, T), a column a task, into the order of other tasks."""
+    mean = weight.mean(dim=1)
+    columns = [weight[:, source.index(task)] if task in source else mean for task in target]
+    return torch.stack(columns, dim=1)
