@@ -21,15 +21,22 @@ class TaskFigures:
         output_dir: folder of the report; `figures/<task>.png` and `overview.png` go there.
         metrics: names of the evaluator's metrics, which keep their values for each volume; the first stands in the
             overview.
+        tasks: names of the tasks, in the order of the overview's rows.
         spacing: voxel size in micrometres (Z, Y, X) of the volumes.
         overwrite: whether figures of an earlier evaluation may be replaced.
     """
 
     def __init__(
-        self, output_dir: str | Path, metrics: Sequence[str], spacing: Sequence[float], overwrite: bool
+        self,
+        output_dir: str | Path,
+        metrics: Sequence[str],
+        tasks: Sequence[str],
+        spacing: Sequence[float],
+        overwrite: bool,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.metrics = list(metrics)
+        self.tasks = list(tasks)
         self.spacing = spacing
         self.overwrite = overwrite
         self.volumes: dict[int, EvaluatedVolume] = {}
@@ -61,7 +68,8 @@ class TaskFigures:
             self.volumes[index] = replace(volume, metrics=metrics)
         for volume in self.volumes.values():
             self._save(draw_task(volume), f"figures/{volume.task}.png")
-        self._save(draw_overview(list(self.volumes.values()), self.metrics[0]), OVERVIEW)
+        rows = sorted(self.volumes.values(), key=lambda volume: self.tasks.index(volume.task))
+        self._save(draw_overview(rows, self.metrics[0]), OVERVIEW)
 
     def _save(self, figure: Figure, name: str) -> None:
         with written_whole(self.output_dir / name, self.overwrite) as temporary:
