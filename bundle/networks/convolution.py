@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from bundle.networks.experts import EXPERTS, make_expert
 from bundle.networks.gate import Gate
 
-TaskBatch = tuple[Tensor, Tensor]
-"""The tasks of a batch: embeddings (U, T) of the distinct ones, and for each sample (N,) which of them is its own."""
+TaskBatch = tuple[Tensor, list[int]]
+"""The tasks of a batch: embeddings (U, T) of the distinct ones, and how many samples each has; samples come in order."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,11 @@ class MoDEConvolution(nn.Module):
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
         """Convolve each sample of x (N, I, Z, Y, X) with its task's kernel, zero padded, to (N, O, Z, Y, X)."""
         assert task is not None, "a MoDE convolution needs the task"
-        embedding, sample_task = task
+        embedding, sample_counts = task
         kernels = self.merged_kernels(embedding)
         padding = self.size // 2
-        if kernels.shape[0] == 1:
-            return F.conv3d(x, kernels[0], padding=padding)
-        samples = [F.conv3d(x[n : n + 1], kernels[sample_task[n]], padding=padding) for n in range(x.shape[0])]
-        return torch.cat(samples)
+        groups = torch.split(x, sample_counts)
+        return torch.cat([F.conv3d(group, kernels[u], padding=padding) for u, group in enumerate(groups)])
 
 
 class PlainConvolution(nn.Module):

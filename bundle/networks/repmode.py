@@ -103,15 +103,18 @@ class RepMode(nn.Module):
             ValueError: if the image's axes, channels or sizes do not fit, or the tasks are not one a sample.
         """
         if task is None:
-            sample_task = torch.zeros(1, dtype=torch.int64, device=image.device)
-            every = [self.unet(image, (self.embedding[t : t + 1], sample_task)) for t in range(len(self.tasks))]
+            count = [image.shape[0]]
+            every = [self.unet(image, (self.embedding[t : t + 1], count)) for t in range(len(self.tasks))]
             return torch.cat(every, dim=1)
         task = task.reshape(-1)
         if task.shape[0] != 1 and task.shape[0] != image.shape[0]:
             raise ValueError(f"A batch of {image.shape[0]} images needs as many tasks, or one, not {task.shape[0]}.")
-        distinct, sample_task = torch.unique(task, return_inverse=True)
-        prediction: Tensor = self.unet(image, (self.embedding[distinct], sample_task))
-        return prediction
+        task = task.expand(image.shape[0])
+        distinct, counts = torch.unique(task, return_counts=True)
+        sample_counts: list[int] = counts.tolist()
+        order = torch.argsort(task)
+        prediction: Tensor = self.unet(image[order], (self.embedding[distinct], sample_counts))
+        return prediction[torch.argsort(order)]
 
     @torch.jit.unused
     def specialize(self, tasks: Sequence[str] | str | None = None) -> SpecializedRepMode:
