@@ -7,7 +7,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from bundle.errors import BundleError
+from bundle.data.running_statistics import RunningStatistics
 
 
 def zscore(image: torch.Tensor, where: str = "The volume") -> tuple[torch.Tensor, float, float]:
@@ -23,18 +23,15 @@ def zscore(image: torch.Tensor, where: str = "The volume") -> tuple[torch.Tensor
     Raises:
         BundleError: the volume holds NaN or infinity, or is constant.
     """
-    values = image.to(torch.float64)
-    unusable = int((~torch.isfinite(values)).sum())
-    if unusable:
-        raise BundleError(
-            f"{where} holds NaN or infinite values ({unusable} of {values.numel()}); replace them by numbers."
-        )
-    if values.min() == values.max():
-        raise BundleError(
-            f"{where} is constant (every value is {float(values.min()):g}); choose a channel that holds an image."
-        )
-    mean, std = float(values.mean()), float(values.std(correction=0))
-    return ((values - mean) / std).to(torch.float32), mean, std
+    statistics = RunningStatistics()
+    statistics.add(image)
+    mean, std = statistics.mean_and_std(where)
+    return standardise(image, mean, std), mean, std
+
+
+def standardise(image: torch.Tensor, mean: float, std: float) -> torch.Tensor:
+    """Turn grey values into z-scores: computed in double precision, given in float32, in the same shape."""
+    return ((image.to(torch.float64) - mean) / std).to(torch.float32)
 
 
 class ZScored(MapTransform):  # type: ignore[misc]
