@@ -1,6 +1,7 @@
-"""Files that are whole or not there: written under a temporary name beside their final one, then renamed."""
+"""Files and folders that are whole or not there: written under a temporary name beside the final one, then renamed."""
 
 import contextlib
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,10 +36,69 @@ def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     path = Path(path)
     refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
+    temporary = _hidden_beside(path)
     try:
         yield temporary
         refuse_existing(path, overwrite)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside `path`, where the body makes a folder; at the end it takes the final name.
+
+    Args:
+        path: final name of the folder.
+        overwrite: whether what stands there already may be replaced.
+
+    Yields:
+        A hidden path that does not exist yet.
+
+    Raises:
+        BundleError: `path` exists and `overwrite` is false.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _hidden_beside(path)
+    try:
+        yield temporary
+        replace_folder(temporary, path, overwrite)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = False) -> None:
+    """Rename a finished folder to its final name; a folder (or file) that may be replaced goes once the new is there.
+
+    Args:
+        temporary: the finished folder, on the same disk.
+        path: final name.
+        overwrite: whether what stands there already may be replaced.
+
+    Raises:
+        BundleError: `path` exists and `overwrite` is false.
+    """
+    temporary, path = Path(temporary), Path(path)
+    refuse_existing(path, overwrite)
+    if not path.exists():
+        temporary.rename(path)
+        return
+    before = _hidden_beside(path)
+    path.rename(before)
+    try:
+        temporary.rename(path)
+    except OSError:
+        before.rename(path)
+        raise
+    if before.is_dir():
+        shutil.rmtree(before)
+    else:
+        before.unlink()
+
+
+def _hidden_beside(path: Path) -> Path:
+    """A new hidden name in the same folder, with the same suffix."""
+    return path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")

@@ -1,7 +1,7 @@
 import pytest
 
 from bundle.errors import BundleError
-from bundle.files import written_whole
+from bundle.files import folder_written_whole, written_whole
 
 
 def write(path, meanwhile, overwrite=False):
@@ -41,3 +41,31 @@ def test_nothing_is_overwritten_unasked_not_even_what_came_meanwhile(tmp_path):
     assert path.read_text() == "another's"
     with pytest.raises(BundleError, match="--overwrite True"):
         write(path, lambda: None)
+
+
+def test_a_folder_appears_whole_and_replaces_only_when_asked(tmp_path):
+    path = tmp_path / "new" / "a.zarr"
+    for content, overwrite in (("1", False), ("2", True)):
+        with folder_written_whole(path, overwrite) as temporary:
+            temporary.mkdir()
+            (temporary / "x").write_text(content)
+        assert (path / "x").read_text() == content
+    with pytest.raises(BundleError, match="exists already"), folder_written_whole(path):
+        pytest.fail("the body must not run")
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.zarr"]
+
+
+def write_half_a_folder(path):
+    with folder_written_whole(path, overwrite=True) as temporary:
+        temporary.mkdir()
+        (temporary / "x").write_text("half")
+        raise OSError("full")
+
+
+def test_a_folder_that_fails_leaves_nothing_and_keeps_the_old(tmp_path):
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    with pytest.raises(OSError, match="full"):
+        write_half_a_folder(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.iterdir()) == []

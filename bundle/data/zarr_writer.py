@@ -1,0 +1,195 @@
+"""OME-Zarr out: a chunked, multiscale stack (C, Z, Y, X) with channel names, colours and its voxel size in micrometres.
+
+Written as NGFF 0.4 (Zarr format 2), which every OME-Zarr reader of today opens; 0.5 is read by the newest ones only.
+Specification: https://ngff.openmicroscopy.org/0.4/
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numcodecs import Blosc
+from skimage.transform import downscale_local_mean
+
+from bundle.data.channel_color import channel_colors
+
+AXES = "czyx"
+LARGEST_CHUNK = (1, 16, 256, 256)  # voxels (C, Z, Y, X): 4 MiB of float32, quick to read by plane and by volume
+SMALLEST_LEVEL = 256  # pixels of a plane's longer side below which no further level is made
+BLACK_AND_WHITE = (0.5, 99.7)  # percentiles of a channel between which viewers show it
+
+
+def create_ome_zarr(
+    path: str | Path,
+    shape: Sequence[int],
+    *,
+    spacing: Sequence[float],
+    channel_names: Sequence[str],
+    colors: Sequence[str] | None = None,
+    dtype: Any = np.float32,
+    chunks: Sequence[int] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    name: str = "stack",
+) -> "zarr.Array[Any]":
+    """Create an OME-Zarr with an empty full-resolution level, to be filled region by region.
+
+    Fill the returned array (`level[:, z0:z1] = slab`; regions that end on chunk borders along an axis can be written
+    independently), then call `build_pyramid(path)`. Nothing here is atomic: give a temporary path beside the final one
+    and rename it when all is done (`bundle.files.replace_folder`, or `bundle.files.folder_written_whole` for both). To
+    go on with an unfinished one, open its level again: `zarr.open_array(path / "0", mode="r+")`.
+
+    Args:
+        path: folder to make; it must not exist.
+        shape: (C, Z, Y, X).
+        spacing: voxel size in micrometres (Z, Y, X).
+        channel_names: one name a channel.
+        colors: one "RRGGBB" a channel; None chooses by name, see `bundle.data.channel_color`.
+        dtype: of the values; voxels that are never written read as 0.
+        chunks: size of a chunk (C, Z, Y, X); None = one channel, at most 16 x 256 x 256 voxels.
+        attributes: further JSON attributes of the group, such as what leads back to other units.
+        name: what viewers call the image.
+
+    Returns:
+        The full-resolution level, a zarr array (C, Z, Y, X).
+
+    Raises:
+        ValueError: shape, names, colours or spacing do not fit together.
+        FileExistsError: something is at `path` already.
+    """
+    if len(shape) != 4 or min(shape) < 1:
+        raise ValueError(f"An OME-Zarr is made for a shape (C, Z, Y, X); got {tuple(shape)}.")
+    colors = channel_colors(channel_names) if colors is None else colors
+    if not len(channel_names) == len(colors) == shape[0]:
+        raise ValueError(f"{shape[0]} channels need as many names and colours; got {list(channel_names)}, {colors}.")
+    if len(spacing) != 3 or not all(0 < size < math.inf for size in spacing):
+        raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
+    if Path(path).exists():
+        raise FileExistsError(f"{path} exists already.")
+    group = zarr.open_group(path, mode="w-", zarr_format=2)
+    chunk = LARGEST_CHUNK if chunks is None else chunks
+    level = _create_level(group, "0", shape, tuple(map(min, chunk, shape)), np.dtype(dtype))
+    group.attrs.update(
+        {
+            "multiscales": [_multiscales(name, spacing, [(1, 1, 1)])],
+            "omero": {
+                "channels": [
+                    {"label": str(name), "color": color, "active": True}
+                    for name, color in zip(channel_names, colors, strict=True)
+                ],
+                "rdefs": {"model": "color", "defaultZ": shape[1] // 2},
+            },
+            **(attributes or {}),
+        }
+    )
+    return level
+
+
+def build_pyramid(path: str | Path) -> None:
+    """Add the smaller levels to an OME-Zarr whose full-resolution level is filled, and the channels' contrast limits.
+
+    Each level halves (by local means) the axes along which its voxels are the finest, until a plane's longer side has
+    256 pixels at most. Only a few chunks are in memory at a time. Called again, it makes the levels anew.
+
+    Args:
+        path: the folder of `create_ome_zarr`.
+    """
+    group = zarr.open_group(path, mode="r+")
+    multiscales: Any = group.attrs["multiscales"]
+    level = _open_level(group, "0")
+    spacing = multiscales[0]["datasets"][0]["coordinateTransformations"][0]["scale"][1:]
+    factors = [(1, 1, 1)]
+    while max(level.shape[2:]) > SMALLEST_LEVEL:
+        step = _finest_axes(level.shape[1:], [size * factor for size, factor in zip(spacing, factors[-1], strict=True)])
+        shape = (level.shape[0], *(-(-length // by) for length, by in zip(level.shape[1:], step, strict=True)))
+        smaller = _create_level(group, str(len(factors)), shape, tuple(map(min, level.chunks, shape)), level.dtype)
+        _fill_by_means(smaller, level, (1, *step))
+        level = smaller
+        factors.append((factors[-1][0] * step[0], factors[-1][1] * step[1], factors[-1][2] * step[2]))
+    omero: Any = group.attrs["omero"]
+    for index, channel in enumerate(omero["channels"]):
+        channel["window"] = _contrast_limits(np.asarray(level[index]))
+    name = multiscales[0]["name"]
+    group.attrs.update({"multiscales": [_multiscales(name, spacing, factors)], "omero": omero})
+
+
+def _create_level(
+    group: zarr.Group, name: str, shape: Sequence[int], chunks: tuple[int, ...], dtype: np.dtype[Any]
+) -> "zarr.Array[Any]":
+    """Make one level's array, replacing one of an earlier try."""
+    return group.create_array(
+        name,
+        shape=tuple(shape),
+        chunks=chunks,
+        dtype=dtype,
+        compressors=Blosc(cname="zstd", clevel=5, shuffle=Blosc.SHUFFLE),
+        fill_value=0,
+        chunk_key_encoding={"name": "v2", "separator": "/"},
+        overwrite=True,
+    )
+
+
+def _open_level(group: zarr.Group, name: str) -> "zarr.Array[Any]":
+    """The array of one level."""
+    level = group[name]
+    assert isinstance(level, zarr.Array)
+    return level
+
+
+def _multiscales(name: str, spacing: Sequence[float], factors: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """NGFF's description of the levels; a mean over n voxels is centred (n - 1) / 2 voxels after the first one."""
+    datasets = []
+    for number, factor in enumerate(factors):
+        scale = [float(size) * by for size, by in zip(spacing, factor, strict=True)]
+        offset = [float(size) * (by - 1) / 2 for size, by in zip(spacing, factor, strict=True)]
+        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, *scale]}]
+        if any(offset):
+            transformations.append({"type": "translation", "translation": [0.0, *offset]})
+        datasets.append({"path": str(number), "coordinateTransformations": transformations})
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": axis, "type": "space", "unit": "micrometer"} for axis in AXES[1:]]
+    return {"version": "0.4", "name": name, "axes": axes, "datasets": datasets, "type": "mean"}
+
+
+def _finest_axes(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, int, int]:
+    """Factors (Z, Y, X) of the next level: 2 along the axes whose voxels are less than twice the finest in-plane."""
+    limit = 2 * min(size for size, length in zip(spacing[1:], shape[1:], strict=True) if length > 1)
+    depth, height, width = (
+        2 if size < limit and length > 1 else 1 for size, length in zip(spacing, shape, strict=True)
+    )
+    return depth, height, width
+
+
+def _fill_by_means(smaller: "zarr.Array[Any]", larger: "zarr.Array[Any]", factors: Sequence[int]) -> None:
+    """Fill a level (C, Z, Y, X) with the means over `factors` voxels of the larger one, chunk by chunk."""
+    for region in _regions(smaller.shape, smaller.chunks):
+        source = tuple(slice(part.start * by, part.stop * by) for part, by in zip(region, factors, strict=True))
+        block = np.asarray(larger[source]).astype(np.float32)
+        # An odd axis ends with half a group of voxels: its own mean, not one with zeros.
+        missing = [(0, -length % by) for length, by in zip(block.shape, factors, strict=True)]
+        means = downscale_local_mean(np.pad(block, missing, mode="edge"), tuple(factors))
+        smaller[region] = (np.rint(means) if smaller.dtype.kind in "ui" else means).astype(smaller.dtype)
+
+
+def _regions(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """The chunks of an array, as slices that end within it."""
+    starts = (range(0, length, step) for length, step in zip(shape, chunks, strict=True))
+    for corner in itertools.product(*starts):
+        yield tuple(
+            slice(start, min(start + step, length)) for start, step, length in zip(corner, chunks, shape, strict=True)
+        )
+
+
+def _contrast_limits(channel: np.ndarray[Any, Any]) -> dict[str, float]:
+    """The `window` of omero metadata: the range of the values, and black and white within it."""
+    black, white = np.percentile(channel, BLACK_AND_WHITE)
+    low, high = float(channel.min()), float(channel.max())
+    return {
+        "min": low,
+        "max": high if high > low else low + 1,
+        "start": float(black),
+        "end": float(white) if white > black else float(black) + 1,
+    }
