@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.data.channel import find_channel
-from bundle.data.reader import TiffReader
+from bundle.data.tiff_reader import TiffReader
 from bundle.data.simulate import SimulatedStack, simulate_stack
 from bundle.data.stack_statistics import REAL_BRIGHTFIELD, StackStatistics, comparison_table, measure_stack
 from bundle.errors import BundleError, install_excepthook

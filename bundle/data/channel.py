@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ensure_tuple_rep
 
-from bundle.data.stack import UNNAMED_CHANNEL
+from bundle.data.lazy_stack import UNNAMED_CHANNEL
 from bundle.errors import BundleError
 
 # "dic" and "phase" only as words of their own: "prediction" and "metaphase" name other things.

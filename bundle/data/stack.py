@@ -1,4 +1,4 @@
-"""What every reader of a file format gives back, and what they share: spacing rules, the log line, MONAI's metadata."""
+"""What the readers of all file formats share: choice of the stack, spacing rules, the log line, MONAI's metadata."""
 
 import logging
 import math
@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 from monai.data import ImageReader
 
+from bundle.data.axes import check_axes, settle_axes
+from bundle.data.channel import find_channel
+from bundle.data.lazy_stack import LazyStack, StackFile, one_sentence
+from bundle.data.pixel_size import Sizes
+from bundle.data.source import StackSource
 from bundle.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
-UNNAMED_CHANNEL = "channel_{}"
 SPATIAL_AXES = "ZYX"
+EVERY_CHANNEL = "all"
+SINGLE_SLICES = " of one slice"
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Stack:
 
     array: np.ndarray[Any, Any]
     axes: str
-    spacing: tuple[float | None, float | None, float | None]
+    spacing: Sizes
     channel_names: list[str]
 
 
@@ -53,49 +59,102 @@ def check_spacing(spacing: float | Sequence[float]) -> tuple[float, float, float
 
 
 class StackReader(ImageReader):  # type: ignore[misc]
-    """Base of the readers: a subclass names its suffixes and says how one file becomes a `Stack`.
+    """Base of the readers: a subclass names its suffixes and says how a file of its format is opened.
 
     Use as `LoadImaged(reader=..., dtype=None, ensure_channel_first=True)`; the image is (C, Z, Y, X) and its `meta`
     holds `spacing` (micrometres, Z, Y, X), `channel_names`, `affine` = diag(spacing, 1), `original_channel_dim` = 0
-    and `filename_or_obj`.
+    and `filename_or_obj`. Where a file holds several scenes or time points, the path says which, see `StackSource`.
 
     Args:
         spacing: voxel size in micrometres (Z, Y, X) to believe instead of the file's; None = the file's.
         default_spacing: voxel size of files that give none, taken with a warning.
+        channel: the one channel to read, as `find_channel` takes it (None = that of transmitted light); "all" = each.
+        axes: letters of TCZYX for the axes of the files' arrays instead of what the files say; None = the files'.
     """
 
     suffixes: tuple[str, ...] = ()
+    kind = "a stack"
 
     def __init__(
         self,
         spacing: float | Sequence[float] | None = None,
         default_spacing: float | Sequence[float] = (0.29, 0.29, 0.29),
+        channel: int | str | None = EVERY_CHANNEL,
+        axes: str | None = None,
     ) -> None:
         super().__init__()
         self.spacing = None if spacing is None else check_spacing(spacing)
         self.default_spacing = check_spacing(default_spacing)
+        self.channel = channel
+        self.axes = None if axes is None else check_axes(axes)
 
     @abstractmethod
-    def load(self, path: Path) -> Stack:
-        """Read one file.
+    def open_file(self, path: Path) -> StackFile:
+        """Open one file of this format; whatever this raises becomes a BundleError that names the file."""
+
+    def reads_folder(self, path: Path) -> bool:  # noqa: ARG002 - most formats are single files
+        """Tell whether this folder is a stack of the format."""
+        return False
+
+    def open(self, path: str | Path | StackSource) -> LazyStack:
+        """Open one stack without reading its voxels.
+
+        Args:
+            path: the file, with scene and time point where it has several.
+
+        Returns:
+            The stack, to be closed by the caller, its axes as the user or else the file names them.
 
         Raises:
-            BundleError: the file is not a stack this format can give.
+            BundleError: the file is not a stack this format can give, or the scene or time point is not there.
         """
+        source = StackSource.parse(path)
+        if not source.path.exists() or (source.path.is_dir() and not self.reads_folder(source.path)):
+            found = "is a folder, not a file" if source.path.is_dir() else "is not there"
+            raise BundleError(f"{source.path} {found}; give the path of a {'/'.join(self.suffixes)} stack.")
+        with one_sentence(source.path, self.kind):
+            file = self.open_file(source.path)
+            try:
+                scenes = [f"{index}: {name}" for index, name in enumerate(file.scene_names)]
+                index = _choose(source.path, "scene", source.scene, len(scenes), f" ({', '.join(scenes)})")
+                scene = settle_axes(source.path, file.scene(index), self.axes)
+                stack = LazyStack(source.path, self.kind, file, scene)
+                slices = SINGLE_SLICES if stack.shape[1] == 1 else f" of {stack.shape[1]} slices"
+                stack.timepoint = _choose(source.path, "timepoint", source.timepoint, stack.timepoints, slices)
+            except BaseException:
+                file.close()
+                raise
+            return stack
+
+    def load(self, path: str | Path | StackSource) -> Stack:
+        """Read one stack, of its channels those that the reader is for.
+
+        Raises:
+            BundleError: as `open`, and a damaged file or a missing channel.
+        """
+        with self.open(path) as lazy:
+            names = lazy.channel_names
+            every = self.channel == EVERY_CHANNEL
+            chosen = range(len(names)) if every else [find_channel(names, self.channel, str(path))]
+            with one_sentence(lazy.path, self.kind):
+                array = np.empty((len(chosen), *lazy.shape[1:]), lazy.dtype)
+                for place, index in enumerate(chosen):
+                    array[place] = lazy.read(index)
+            return Stack(array, lazy.named_axes, lazy.spacing, [names[index] for index in chosen])
 
     def verify_suffix(self, filename: Sequence[str | Path] | str | Path) -> bool:
         """Tell whether the file names (all of them) end as this format's do."""
         names = [filename] if isinstance(filename, (str, Path)) else filename
-        return all(str(name).lower().endswith(self.suffixes) for name in names)
+        return all(StackSource.parse(name).path.name.lower().endswith(self.suffixes) for name in names)
 
-    def read(self, data: Sequence[str | Path] | str | Path, **_: Any) -> Path:
+    def read(self, data: Sequence[str | Path] | str | Path, **_: Any) -> StackSource:
         """Give the path alone: MONAI's LoadImage hides what `read` raises, but not what `get_data` does."""
         names = [data] if isinstance(data, (str, Path)) else data
         if len(names) != 1:
             raise BundleError(f"One file is read at a time, got {[str(name) for name in names]}; give a single path.")
-        return Path(names[0])
+        return StackSource.parse(names[0])
 
-    def get_data(self, img: Path) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+    def get_data(self, img: StackSource) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
         """Read the file, settle its spacing and log what was understood.
 
         Returns:
@@ -104,11 +163,8 @@ class StackReader(ImageReader):  # type: ignore[misc]
         Raises:
             BundleError: missing or unreadable file, or one that is not a stack.
         """
-        if not img.is_file():
-            found = "is a folder, not a file" if img.is_dir() else "is not there"
-            raise BundleError(f"{img} {found}; give the path of a {'/'.join(self.suffixes)} stack.")
         stack = self.load(img)
-        spacing = self._settle_spacing(img, stack)
+        spacing = self.settle_spacing(img, stack)
         if stack.array.shape[1] == 1:
             logger.warning(
                 "%s is a single slice: it is predicted as a stack of one, for which the network has no "
@@ -135,7 +191,7 @@ class StackReader(ImageReader):  # type: ignore[misc]
             "channel_names": stack.channel_names,
         }
 
-    def _settle_spacing(self, path: Path, stack: Stack) -> tuple[float, float, float]:
+    def settle_spacing(self, path: Path | StackSource, stack: Stack | LazyStack) -> tuple[float, float, float]:
         """The user's spacing, else the file's, else the default with a warning that names the override."""
         if self.spacing is not None:
             return self.spacing
@@ -153,3 +209,16 @@ class StackReader(ImageReader):  # type: ignore[misc]
             default if size is None else size for size, default in zip(stack.spacing, self.default_spacing, strict=True)
         )
         return depth, height, width
+
+
+def _choose(path: Path, what: str, wanted: int | None, count: int, description: str) -> int:
+    """The index that is wanted of a file's scenes or time points; the only one where none is named."""
+    if wanted is None and count == 1:
+        return 0
+    if wanted is not None and wanted < count:
+        return wanted
+    lacking = "" if wanted is None else f" and no {what} {wanted}"
+    mend = f'give --{what} an index from 0 to {count - 1}, or "all"' if count else "save it anew as an OME-TIFF"
+    if wanted is None and description == SINGLE_SLICES:
+        mend += ", or name the axes with --axes if these are its slices"
+    raise BundleError(f"{path} holds {count} {what}s{description}{lacking}; {mend}.")

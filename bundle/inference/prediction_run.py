@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.data.reader import TiffReader
+from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError, find_sentence
 
 logger = logging.getLogger(__name__)

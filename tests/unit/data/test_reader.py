@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from monai.transforms import LoadImage
 
-from bundle.data.reader import TiffReader
+from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import BundleError, find_sentence
 
@@ -133,11 +133,11 @@ UNUSABLE = {
     "colour": (lambda p, _: tifffile.imwrite(p, np.zeros((5, 9, 9, 3), np.uint8), photometric="rgb"), "colour image"),
     "times": (
         lambda p, s: tifffile.imwrite(p, s, ome=True, metadata={"axes": "TZYX"}),
-        "2 time points of 7 slice.*save one time point",
+        "2 timepoints of 7 slices; give --timepoint an index from 0 to 1",
     ),
     "times for z": (
         lambda p, s: tifffile.imwrite(p, s[0], imagej=True, metadata={"axes": "TYX"}),
-        "7 time points of 1 slice.*name that axis Z",
+        "7 timepoints of one slice.*--axes if these are its slices",
     ),
     "unnamed axes": (lambda p, s: tifffile.imwrite(p, np.stack([s] * 5)[:, 0, None].repeat(5, 1)), "axes QQQYX"),
     "complex": (lambda p, s: tifffile.imwrite(p, s[0].astype(np.complex64)), "complex64"),
@@ -169,7 +169,7 @@ def test_several_images_in_one_file_are_an_error_that_lists_them(tmp_path, stack
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
         writer.write(stack[0], metadata={"axes": "ZYX", "Name": "left"})
         writer.write(stack[1], metadata={"axes": "ZYX", "Name": "right"})
-    with pytest.raises(BundleError, match=r"2 images.*'left'.*'right'"):
+    with pytest.raises(BundleError, match=r"2 scenes \(0: 'left'.*1: 'right'.*--scene an index from 0 to 1"):
         read(tmp_path / "a.ome.tif")
 
 

@@ -5,7 +5,7 @@ from bioio import BioImage
 from monai.data import MetaTensor
 from monai.transforms import SaveImage
 
-from bundle.data.reader import TiffReader
+from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import OMETiffWriter, write_ome_tiff
 from bundle.errors import BundleError
 

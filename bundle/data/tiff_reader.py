@@ -1,0 +1,114 @@
+"""TIFF in: OME-TIFF, ImageJ hyperstacks and plain multi-page TIFF, a page or tile at a time."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import tifffile
+import zarr
+
+from bundle.data.lazy_stack import Scene, StackFile
+from bundle.data.pixel_size import Sizes, imagej_pixel_size, ome_pixel_size, plain_pixel_size
+from bundle.data.stack import StackReader
+
+
+class TiffReader(StackReader):
+    """MONAI reader of TIFF, OME-TIFF and ImageJ stacks; see `StackReader` for arguments, array and metadata.
+
+    Axes come from the file's metadata; a single unnamed axis of pages is z. The images of a file are its scenes.
+    """
+
+    suffixes = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
+    kind = "a TIFF stack"
+
+    def open_file(self, path: Path) -> StackFile:
+        """Open one TIFF file."""
+        return TiffStackFile(path)
+
+
+class TiffStackFile(StackFile):
+    """An open TIFF; thumbnails and labels (single planes beside stacks) are no scenes of it."""
+
+    def __init__(self, path: Path) -> None:
+        with _cut_off_pages() as cut_off:
+            self._file = tifffile.TiffFile(path)
+            try:
+                series = list(self._file.series)
+                if cut_off:
+                    raise ValueError("it ends before its last page")
+            except BaseException:
+                self._file.close()
+                raise
+        self._series = [image for image in series if len(image.pages) > 1] or series
+        self.scene_names = [f"'{image.name}' {image.axes} {image.shape}" for image in self._series]
+
+    def scene(self, index: int) -> Scene:
+        """Give one image; its voxels are read by page, or by tile."""
+        series = self._series[index]
+        _check_complete(series)
+        chunkmode = None if series.keyframe.is_tiled else "page"
+        source = zarr.open(series.aszarr(level=0, chunkmode=chunkmode), mode="r")
+        pixels = _ome_pixels(self._file, series)
+        return Scene(source, series.axes, _pixel_size(self._file, pixels), _channel_names(self._file, pixels))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+@contextmanager
+def _cut_off_pages() -> Iterator[list[str]]:
+    """Collect what tifffile only logs about a file that ends too early (it would return fewer slices)."""
+    messages: list[str] = []
+
+    def notice(record: logging.LogRecord) -> bool:
+        if not any(sign in record.getMessage() for sign in ("invalid page offset", "corrupted file")):
+            return True
+        messages.append(record.getMessage())
+        return False
+
+    tifffile.logger().addFilter(notice)
+    try:
+        yield messages
+    finally:
+        tifffile.logger().removeFilter(notice)
+
+
+def _check_complete(series: tifffile.TiffPageSeries) -> None:
+    """Raise where planes are missing or the file ends before its voxels do; read as they are, they might be zeros."""
+    for page in series.pages:
+        if page is None:
+            raise ValueError("some of its planes are missing, perhaps in other files of the same set")
+        ends = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if max(ends, default=0) > page.parent.filehandle.size:
+            raise ValueError("it ends before its last voxel")
+
+
+def _ome_pixels(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ElementTree.Element | None:
+    """The OME `Pixels` element of a series; None for a file that is no OME-TIFF."""
+    if not file.is_ome or file.ome_metadata is None or series.kind != "ome":
+        return None
+    images = ElementTree.fromstring(file.ome_metadata).findall("{*}Image/{*}Pixels")
+    index = next(number for number, other in enumerate(file.series) if other is series)
+    return images[index] if index < len(images) else None
+
+
+def _pixel_size(file: tifffile.TiffFile, pixels: ElementTree.Element | None) -> Sizes:
+    """Voxel size (Z, Y, X) in micrometres from the best source the file has; None where it says nothing."""
+    if pixels is not None:
+        return ome_pixel_size(pixels.attrib)
+    page = file.pages.first
+    if file.is_imagej:
+        return imagej_pixel_size(file.imagej_metadata or {}, page)
+    plain = plain_pixel_size(page)
+    described = imagej_pixel_size(next(iter(file.shaped_metadata or ()), {}), page)
+    return described[0], *(plain if plain[1] else described)[1:]
+
+
+def _channel_names(file: tifffile.TiffFile, pixels: ElementTree.Element | None) -> Sequence[str | None]:
+    """The channels' names as far as the file has them."""
+    if pixels is not None:
+        return [channel.get("Name") for channel in pixels.findall("{*}Channel")]
+    return list((file.imagej_metadata or {}).get("Labels", ())) if file.is_imagej else []
