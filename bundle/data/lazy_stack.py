@@ -67,7 +67,8 @@ def one_sentence(path: Path, kind: str) -> Iterator[None]:
             f"{path} does not fit into memory as {kind}; check that it is not damaged, or crop it."
         ) from error
     except Exception as error:  # the libraries and their codecs raise many types on a damaged file
-        reason = re.sub(r"\s+", " ", str(error) or type(error).__name__).strip(" .")[:LONGEST_REASON]
+        message = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        reason = re.sub(r"\s+", " ", message).strip(" .")[:LONGEST_REASON]
         raise BundleError(
             f"{path} cannot be read as {kind} ({reason}); check that it is complete, or save it anew as an OME-TIFF."
         ) from error

@@ -1,8 +1,8 @@
-"""Voxel sizes from the metadata of TIFF files: OME-XML, ImageJ's description, and the plain resolution tags."""
+"""Voxel sizes from the metadata of files: OME-XML, ImageJ's description, resolution tags, scales with a unit."""
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tifffile
@@ -14,6 +14,7 @@ MICROMETRES = {
     "m": 1e6,
     "meter": 1e6,
     "dm": 1e5,
+    "decimeter": 1e5,
     "cm": 1e4,
     "centimeter": 1e4,
     "mm": 1e3,
@@ -26,6 +27,7 @@ MICROMETRES = {
     "nm": 1e-3,
     "nanometer": 1e-3,
     "pm": 1e-6,
+    "picometer": 1e-6,
     "å": 1e-4,
     "angstrom": 1e-4,
     "in": 25400.0,
@@ -76,6 +78,24 @@ def plain_pixel_size(page: tifffile.TiffPage) -> Sizes:
     sizes = [in_micrometres(_tag_pixel(page, f"{axis}Resolution"), unit) for axis in "YX"]
     height, width = (size if size is not None and size <= LARGEST_PLAUSIBLE_PIXEL else None for size in sizes)
     return None, height, width
+
+
+def scaled_pixel_size(sizes: Sequence[Any], units: Sequence[str | None]) -> Sizes:
+    """Voxel size (Z, Y, X) in micrometres from sizes and units that libraries may have filled in without being told.
+
+    Without a unit a size is taken as micrometres, but 1 x 1 x 1 says nothing. Nor does a pixel no light microscope has:
+    NIfTI's millimetres are often only its default.
+
+    Args:
+        sizes: of a voxel (Z, Y, X).
+        units: theirs; None or an empty text where the file names none.
+    """
+    if not any(units) and all(size == 1 for size in sizes):
+        return None, None, None
+    depth, height, width = (in_micrometres(size, unit or "µm") for size, unit in zip(sizes, units, strict=True))
+    if any(size is not None and size > LARGEST_PLAUSIBLE_PIXEL for size in (height, width)):
+        return None, None, None
+    return depth, height, width
 
 
 def _tag_pixel(page: tifffile.TiffPage, name: str) -> float | None:

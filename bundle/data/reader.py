@@ -3,17 +3,30 @@
 from pathlib import Path
 
 from bundle.data.lazy_stack import StackFile
+from bundle.data.nifti_reader import NiftiReader
+from bundle.data.numpy_reader import NumpyReader
+from bundle.data.ome_zarr_reader import OMEZarrReader
 from bundle.data.stack import StackReader
 from bundle.data.tiff_reader import TiffReader
+from bundle.data.vendor_reader import CziReader, LifReader, Nd2Reader
 from bundle.errors import BundleError
 
-FORMATS: tuple[type[StackReader], ...] = (TiffReader,)
+FORMATS: tuple[type[StackReader], ...] = (
+    TiffReader,
+    NiftiReader,
+    NumpyReader,
+    OMEZarrReader,
+    CziReader,
+    Nd2Reader,
+    LifReader,
+)
 
 
 class FileReader(StackReader):
     """MONAI reader of every format the bundle knows; see `StackReader` for arguments, array and metadata."""
 
-    suffixes = tuple(suffix for format_reader in FORMATS for suffix in format_reader.suffixes)
+    _readers = tuple(format_reader() for format_reader in FORMATS)
+    suffixes = tuple(suffix for reader in FORMATS for suffix in reader.suffixes)
 
     def open_file(self, path: Path) -> StackFile:
         """Open a file with the reader of its format.
@@ -25,12 +38,11 @@ class FileReader(StackReader):
 
     def reads_folder(self, path: Path) -> bool:
         """Tell whether this folder is a stack of a format that keeps its stacks in folders."""
-        return any(format_reader().reads_folder(path) for format_reader in FORMATS)
+        return any(reader.reads_folder(path) for reader in self._readers)
 
     def _format(self, path: Path) -> StackReader:
         """The reader of the file's format."""
-        for format_reader in FORMATS:
-            reader = format_reader()
+        for reader in self._readers:
             if reader.reads_folder(path) or (path.is_file() and reader.verify_suffix(path)):
                 return reader
         raise BundleError(f"{path} is of no known format; its name should end in {', '.join(self.suffixes)}.")

@@ -1,0 +1,91 @@
+"""Microscope makers' formats in, through bioio's plug-ins: CZI (Zeiss), ND2 (Nikon) and LIF (Leica)."""
+
+import importlib
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bundle.data.lazy_stack import Scene, StackFile
+from bundle.data.pixel_size import in_micrometres
+from bundle.data.stack import SPATIAL_AXES, StackReader
+from bundle.errors import BundleError
+
+
+class BioioStackReader(StackReader):
+    """MONAI reader on a plug-in of bioio, an optional extra; see `StackReader` for arguments, array and metadata.
+
+    Attributes:
+        plugin: module of the plug-in.
+        extra: the extra of this package that installs it.
+        options: arguments of the plug-in's `Reader`.
+    """
+
+    plugin: str
+    extra: str
+    options: ClassVar[dict[str, Any]] = {}
+
+    def open_file(self, path: Path) -> StackFile:
+        """Open one file.
+
+        Raises:
+            BundleError: the plug-in is not installed.
+        """
+        try:
+            module = importlib.import_module(self.plugin)
+        except ImportError as error:
+            raise BundleError(
+                f"{path} needs {self.plugin} to be read ({error}); install it in the folder of this bundle with: "
+                f'pip install -e ".[{self.extra}]"'
+            ) from error
+        return BioioStackFile(module.Reader(path, **self.options))
+
+
+class CziReader(BioioStackReader):
+    """Reader of Zeiss' CZI, through bioio-czi (GPL-3.0)."""
+
+    suffixes = (".czi",)
+    kind = "a CZI file"
+    plugin = "bioio_czi"
+    extra = "czi"
+    options: ClassVar[dict[str, Any]] = {"chunk_dims": ["Y", "X"]}
+
+
+class Nd2Reader(BioioStackReader):
+    """Reader of Nikon's ND2, through bioio-nd2."""
+
+    suffixes = (".nd2",)
+    kind = "an ND2 file"
+    plugin = "bioio_nd2"
+    extra = "nd2"
+
+
+class LifReader(BioioStackReader):
+    """Reader of Leica's LIF, through bioio-lif."""
+
+    suffixes = (".lif",)
+    kind = "a LIF file"
+    plugin = "bioio_lif"
+    extra = "lif"
+    options: ClassVar[dict[str, Any]] = {"chunk_dims": ["Y", "X"]}
+
+
+class BioioStackFile(StackFile):
+    """A file open in one of bioio's readers; voxels are read by plane.
+
+    Args:
+        reader: of the plug-in.
+    """
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.scene_names = list(map(str, reader.scenes))
+
+    def scene(self, index: int) -> Scene:
+        """Give one scene."""
+        self._reader.set_scene(index)
+        axes = str(self._reader.dims.order)
+        sizes = self._reader.physical_pixel_sizes
+        depth, height, width = (
+            in_micrometres(getattr(sizes, axis), "µm") if axis in axes else None for axis in SPATIAL_AXES
+        )
+        names = [str(name) for name in self._reader.channel_names or ()]
+        return Scene(self._reader.dask_data, axes, (depth, height, width), names)
