@@ -1,6 +1,7 @@
-"""OME-TIFF out: a stack (C, Z, Y, X) with its channel names and its voxel size in micrometres."""
+"""OME-TIFF out: a stack (C, Z, Y, X) with channel names and colours and its voxel size in micrometres."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,18 +9,16 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import torch
-from monai.data import ImageWriter
-from monai.data.utils import affine_to_spacing
 
-from bundle.errors import BundleError
+from bundle.data.channel_color import channel_colors
+from bundle.data.stack_writer import StackWriter, check_grid, storable
 from bundle.files import written_whole
 
-# The OME schema knows neither half precision nor booleans.
-STORED_DTYPES: dict[Any, Any] = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(bool): np.dtype(np.uint8)}
-OME_DTYPES = tuple(map(np.dtype, (np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float32, np.float64)))
 # Offsets of a classic TIFF end at 4 GiB; tifffile itself turns to BigTIFF for uncompressed data only.
 LARGEST_CLASSIC = 2**32 - 2**25
+LARGEST_TILE = 256  # pixels
+TILE_STEP = 16  # what TIFF asks of a tile's sides
+NAMESPACE = "repmode-bundle"
 
 
 def write_ome_tiff(
@@ -28,9 +27,11 @@ def write_ome_tiff(
     *,
     spacing: Sequence[float],
     channel_names: Sequence[str],
+    colors: Sequence[str] | None = None,
+    attributes: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a stack as OME-TIFF (zlib, BigTIFF where needed); the same input gives the same bytes.
+    """Write a stack as OME-TIFF (tiled, zlib, BigTIFF where needed); the same input gives the same bytes.
 
     Args:
         path: file to write; its folder is made when missing. It appears whole or not at all.
@@ -38,24 +39,18 @@ def write_ome_tiff(
             bool becomes uint8.
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: one name a channel.
+        colors: one "RRGGBB" a channel; None chooses by name, see `bundle.data.channel_color`.
+        attributes: further entries, kept as a map annotation of the OME-XML (values other than text as JSON).
         overwrite: whether a file of that name may be replaced.
 
     Raises:
         BundleError: the file exists and `overwrite` is false, or OME-TIFF cannot hold the dtype.
         ValueError: the array is not (C, Z, Y, X), or names or spacing do not fit it.
     """
-    if array.ndim != 4 or array.size == 0:
-        raise ValueError(f"An OME-TIFF is written from an array (C, Z, Y, X); got the shape {array.shape}.")
-    if len(channel_names) != array.shape[0]:
-        raise ValueError(f"{array.shape[0]} channels need as many names; got {list(channel_names)}.")
-    if len(spacing) != 3 or not all(np.isfinite(size) and size > 0 for size in spacing):
-        raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
-    native = array.dtype.newbyteorder("=")
-    dtype = STORED_DTYPES.get(native, native)
-    if dtype not in OME_DTYPES:
-        raise BundleError(f"{path} cannot be written: OME-TIFF does not hold {array.dtype}; convert to float32 first.")
-    array = np.ascontiguousarray(array, dtype=dtype)
-
+    check_grid(array.shape, spacing, channel_names)
+    array = storable(path, array)
+    colors = channel_colors(channel_names) if colors is None else colors
+    tile = tuple(min(LARGEST_TILE, -(-length // TILE_STEP) * TILE_STEP) for length in array.shape[2:])
     with written_whole(path, overwrite) as temporary:
         tifffile.imwrite(
             temporary,
@@ -63,22 +58,29 @@ def write_ome_tiff(
             ome=True,
             bigtiff=array.nbytes > LARGEST_CLASSIC,
             photometric="minisblack",
+            tile=tile,
             compression="zlib",
-            metadata=_ome_metadata(array, spacing, channel_names),
+            metadata=_ome_metadata(array, spacing, channel_names, colors, attributes or {}),
         )
 
 
 def _ome_metadata(
-    array: np.ndarray[Any, Any], spacing: Sequence[float], channel_names: Sequence[str]
+    array: np.ndarray[Any, Any],
+    spacing: Sequence[float],
+    channel_names: Sequence[str],
+    colors: Sequence[str],
+    attributes: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Fields of the OME-XML; the UUID comes from the content, as tifffile's own would differ at every run."""
     depth, height, width = (float(size) for size in spacing)
-    digest = hashlib.sha256(f"{array.shape} {array.dtype} {depth} {height} {width} {list(channel_names)}".encode())
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in attributes.items()}
+    described = f"{array.shape} {array.dtype} {depth} {height} {width} {list(channel_names)} {list(colors)} {texts}"
+    digest = hashlib.sha256(described.encode())
     digest.update(array.data)
-    return {
+    metadata = {
         "axes": "CZYX",
         "UUID": f"urn:uuid:{uuid.UUID(bytes=digest.digest()[:16], version=5)}",
-        "Channel": {"Name": list(channel_names)},
+        "Channel": {"Name": list(channel_names), "Color": [_ome_color(color) for color in colors]},
         "PhysicalSizeX": width,
         "PhysicalSizeXUnit": "µm",
         "PhysicalSizeY": height,
@@ -86,47 +88,19 @@ def _ome_metadata(
         "PhysicalSizeZ": depth,
         "PhysicalSizeZUnit": "µm",
     }
+    return {**metadata, "MapAnnotation": {"Namespace": NAMESPACE, **texts}} if texts else metadata
 
 
-class OMETiffWriter(ImageWriter):  # type: ignore[misc]
-    """MONAI image writer on `write_ome_tiff`: `SaveImaged(..., output_ext=".ome.tiff", writer=OMETiffWriter)`.
+def _ome_color(color: str) -> int:
+    """OME's `Color` of an opaque "RRGGBB": the bytes red, green, blue, alpha as one signed number of 32 bit."""
+    return int.from_bytes(bytes.fromhex(color + "FF"), "big", signed=True)
 
-    Args:
-        output_dtype: dtype of the stored values; None keeps the array's.
-        overwrite: whether an existing file may be replaced (`SaveImage.set_options(init_kwargs={"overwrite": True})`).
-        kwargs: further members, as in `monai.data.ImageWriter`.
-    """
 
-    def __init__(self, output_dtype: Any = np.float32, overwrite: bool = False, **kwargs: Any) -> None:
-        super().__init__(output_dtype=output_dtype, overwrite=overwrite, **kwargs)
-        self.spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
-        self.channel_names: list[str] = []
+class OMETiffWriter(StackWriter):
+    """MONAI image writer on `write_ome_tiff`; see `StackWriter`."""
 
-    def set_data_array(
-        self, data_array: np.ndarray[Any, Any] | torch.Tensor, channel_dim: int | None = 0, **_: Any
-    ) -> None:
-        """Take a stack (C, Z, Y, X), or (Z, Y, X) with `channel_dim=None`."""
-        array = data_array.detach().cpu().numpy() if isinstance(data_array, torch.Tensor) else np.asarray(data_array)
-        array = array[None] if channel_dim is None else np.moveaxis(array, channel_dim, 0)
-        self.data_obj = array if self.output_dtype is None else array.astype(self.output_dtype)
-        self.channel_names = [f"channel_{index}" for index in range(array.shape[0])]
-
-    def set_metadata(self, meta_dict: Mapping[str, Any] | None = None, **_: Any) -> None:
-        """Take spacing from `affine` and names from `channel_names` (where there are as many as channels)."""
-        meta = meta_dict or {}
-        if meta.get("affine") is not None:
-            self.spacing = tuple(float(size) for size in affine_to_spacing(np.asarray(meta["affine"]), r=3))
-        names = [str(name) for name in meta.get("channel_names", ())]
-        if len(names) == len(self.channel_names):
-            self.channel_names = names
-
-    def write(self, filename: str | Path, verbose: bool = False, **_: Any) -> None:
+    def write_stack(self, path: str | Path) -> None:
         """Write the file whole."""
-        super().write(filename, verbose=verbose)
         write_ome_tiff(
-            filename,
-            self.data_obj,
-            spacing=self.spacing,
-            channel_names=self.channel_names,
-            overwrite=self.overwrite,
+            path, self.data_obj, spacing=self.spacing, channel_names=self.channel_names, overwrite=self.overwrite
         )

@@ -5,7 +5,6 @@ Specification: https://ngff.openmicroscopy.org/0.4/
 """
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from numcodecs import Blosc
 from skimage.transform import downscale_local_mean
 
 from bundle.data.channel_color import channel_colors
+from bundle.data.stack_writer import StackWriter, check_grid, storable
+from bundle.files import folder_written_whole
 
 AXES = "czyx"
 LARGEST_CHUNK = (1, 16, 256, 256)  # voxels (C, Z, Y, X): 4 MiB of float32, quick to read by plane and by volume
@@ -57,16 +58,11 @@ def create_ome_zarr(
         The full-resolution level, a zarr array (C, Z, Y, X).
 
     Raises:
-        ValueError: shape, names, colours or spacing do not fit together.
+        ValueError: shape, names or spacing do not fit together.
         FileExistsError: something is at `path` already.
     """
-    if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"An OME-Zarr is made for a shape (C, Z, Y, X); got {tuple(shape)}.")
+    check_grid(shape, spacing, channel_names)
     colors = channel_colors(channel_names) if colors is None else colors
-    if not len(channel_names) == len(colors) == shape[0]:
-        raise ValueError(f"{shape[0]} channels need as many names and colours; got {list(channel_names)}, {colors}.")
-    if len(spacing) != 3 or not all(0 < size < math.inf for size in spacing):
-        raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
     if Path(path).exists():
         raise FileExistsError(f"{path} exists already.")
     group = zarr.open_group(path, mode="w-", zarr_format=2)
@@ -86,6 +82,46 @@ def create_ome_zarr(
         }
     )
     return level
+
+
+def write_ome_zarr(
+    path: str | Path,
+    array: np.ndarray[Any, Any],
+    *,
+    spacing: Sequence[float],
+    channel_names: Sequence[str],
+    colors: Sequence[str] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a stack that is in memory as OME-Zarr, with its pyramid.
+
+    Args:
+        path: folder to write; it appears whole or not at all.
+        array: stack (C, Z, Y, X); float16 becomes float32, bool becomes uint8.
+        spacing: voxel size in micrometres (Z, Y, X).
+        channel_names: one name a channel.
+        colors: one "RRGGBB" a channel; None chooses by name.
+        attributes: further JSON attributes of the group.
+        overwrite: whether a folder of that name may be replaced.
+
+    Raises:
+        BundleError: the folder exists and `overwrite` is false, or the dtype cannot be stored.
+        ValueError: the array is not (C, Z, Y, X), or names or spacing do not fit it.
+    """
+    array = storable(path, array)
+    with folder_written_whole(path, overwrite) as temporary:
+        level = create_ome_zarr(
+            temporary,
+            array.shape,
+            spacing=spacing,
+            channel_names=channel_names,
+            colors=colors,
+            dtype=array.dtype,
+            attributes=attributes,
+        )
+        level[:] = array
+        build_pyramid(temporary)
 
 
 def build_pyramid(path: str | Path) -> None:
@@ -193,3 +229,13 @@ def _contrast_limits(channel: np.ndarray[Any, Any]) -> dict[str, float]:
         "start": float(black),
         "end": float(white) if white > black else float(black) + 1,
     }
+
+
+class OMEZarrWriter(StackWriter):
+    """MONAI image writer on `write_ome_zarr`; see `StackWriter`."""
+
+    def write_stack(self, path: str | Path) -> None:
+        """Write the folder whole."""
+        write_ome_zarr(
+            path, self.data_obj, spacing=self.spacing, channel_names=self.channel_names, overwrite=self.overwrite
+        )

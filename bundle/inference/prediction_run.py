@@ -7,11 +7,14 @@ from pathlib import Path
 
 from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError, find_sentence
+from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = TiffReader.suffixes
-OUTPUT_ENDINGS = ("_pred.ome.tiff", "_pred.png", "_pred.json")
+PREVIEW_ENDING = "_pred.png"
+STATISTICS_ENDING = "_pred.json"
+OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
 
 
 def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -69,22 +72,29 @@ class PredictionRun:
         inputs: what `find_stacks` takes.
         output_dir: folder of the predictions, made when missing.
         overwrite: whether predictions of an earlier run may be replaced.
+        output_format: file format of the predictions, see `bundle.inference.output_format`; None = as the input's.
 
     Raises:
-        BundleError: no input is there.
+        BundleError: no input is there, or no such format.
     """
 
     def __init__(
-        self, inputs: str | Path | Sequence[str | Path], output_dir: str | Path, overwrite: bool = False
+        self,
+        inputs: str | Path | Sequence[str | Path],
+        output_dir: str | Path,
+        overwrite: bool = False,
+        output_format: str | None = None,
     ) -> None:
+        self.output_format = check_output_format(output_format)
         self.inputs = find_stacks(inputs)
         self.output_dir = Path(output_dir).expanduser()
         self.overwrite = overwrite
         self.failures: dict[Path, str] = {}
 
     def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
-        """The files of one input's prediction: OME-TIFF, preview (PNG) and statistics (JSON)."""
-        volume, preview, statistics = (self.output_dir / f"{stem(Path(path))}{ending}" for ending in OUTPUT_ENDINGS)
+        """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
+        endings = (output_format(path, self.output_format).ending, PREVIEW_ENDING, STATISTICS_ENDING)
+        volume, preview, statistics = (self.output_dir / f"{stem(Path(path))}{ending}" for ending in endings)
         return volume, preview, statistics
 
     def check(self) -> None:
@@ -100,7 +110,7 @@ class PredictionRun:
         for name, paths in by_stem.items():
             if len(paths) > 1:
                 raise BundleError(
-                    f"{paths[0]} and {paths[1]} would both become {name}{OUTPUT_ENDINGS[0]}; predict them into "
+                    f"{paths[0]} and {paths[1]} would both become {name}{STATISTICS_ENDING}; predict them into "
                     "different folders with --output_dir, or rename one."
                 )
         present = [output for path in self.inputs for output in self.outputs(path) if output.exists()]
