@@ -3,7 +3,7 @@
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,23 @@ class StackFile(ABC):
 
     def close(self) -> None:  # noqa: B027 - many formats hold nothing open
         """Let go of the file."""
+
+
+class MappedArray:
+    """An array that is mapped into memory anew for each part, as a mapping that stays keeps what was read in memory.
+
+    Args:
+        open_mapping: maps the array.
+    """
+
+    def __init__(self, open_mapping: Callable[[], np.ndarray[Any, Any]]) -> None:
+        self._open_mapping = open_mapping
+        mapped = open_mapping()
+        self.shape = mapped.shape
+        self.dtype = mapped.dtype
+
+    def __getitem__(self, part: Any) -> np.ndarray[Any, Any]:
+        return np.array(self._open_mapping()[part])
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """NumPy in: arrays of .npy and .npz files."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bundle.data.lazy_stack import Scene, StackFile
+from bundle.data.lazy_stack import MappedArray, Scene, StackFile
 from bundle.data.stack import StackReader
 
 AXES = "TCZYX"
@@ -23,27 +24,40 @@ class NumpyReader(StackReader):
 
     def open_file(self, path: Path) -> StackFile:
         """Open one NumPy file."""
-        return NumpyStackFile(path)
+        return NpzStackFile(path) if path.suffix.lower() == ".npz" else NpyStackFile(path)
 
 
-class NumpyStackFile(StackFile):
-    """An open NumPy file: a .npy is read a part at a time, an array of a .npz whole."""
+class NpyStackFile(StackFile):
+    """A .npy file, read a part at a time; it holds one scene."""
+
+    scene_names = ("array",)
 
     def __init__(self, path: Path) -> None:
-        self._content: Any = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
-        self.scene_names = list(getattr(self._content, "files", [path.name]))
+        self._array = MappedArray(functools.partial(np.load, path, mmap_mode="r", allow_pickle=False))
+
+    def scene(self, index: int) -> Scene:  # noqa: ARG002 - there is one
+        """Give the array."""
+        return _scene(self._array)
+
+
+class NpzStackFile(StackFile):
+    """An open .npz file, its arrays read whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = np.load(path, allow_pickle=False)
+        self.scene_names = list(self._archive.files)
 
     def scene(self, index: int) -> Scene:
         """Give one array."""
-        if isinstance(self._content, np.ndarray):
-            array = self._content
-        else:
-            array = np.asarray(self._content[self.scene_names[index]])
-        if not 2 <= array.ndim <= len(AXES):
-            raise ValueError(f"it has {array.ndim} axes; a stack has 2 to {len(AXES)}")
-        return Scene(array, AXES[-array.ndim :], NO_SPACING)
+        return _scene(np.asarray(self._archive[self.scene_names[index]]))
 
     def close(self) -> None:
         """Let go of the file."""
-        if not isinstance(self._content, np.ndarray):
-            self._content.close()
+        self._archive.close()
+
+
+def _scene(array: Any) -> Scene:
+    """An array as a scene."""
+    if not 2 <= len(array.shape) <= len(AXES):
+        raise ValueError(f"it has {len(array.shape)} axes, a stack has 2 to {len(AXES)}")
+    return Scene(array, AXES[-len(array.shape) :], NO_SPACING)

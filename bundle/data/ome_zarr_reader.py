@@ -3,15 +3,17 @@
 import itertools
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import zarr
+from typing import TYPE_CHECKING, Any
 
 from bundle.data.lazy_stack import Scene, StackFile
 from bundle.data.pixel_size import scaled_pixel_size
 from bundle.data.stack import SPATIAL_AXES, StackReader
 from bundle.errors import BundleError
+
+if TYPE_CHECKING:
+    import zarr
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup")
 AXES_BEFORE_THEY_WERE_NAMED = "TCZYX"  # NGFF 0.1 and 0.2
@@ -28,7 +30,15 @@ class OMEZarrReader(StackReader):
     kind = "an OME-Zarr image"
 
     def open_file(self, path: Path) -> StackFile:
-        """Open one OME-Zarr."""
+        """Open one OME-Zarr.
+
+        Raises:
+            BundleError: the package zarr is not installed.
+        """
+        if find_spec("zarr") is None:
+            raise BundleError(
+                f'{path} needs Python 3.11 or later and the package zarr to be read; install it: pip install "zarr>=3".'
+            )
         return OMEZarrStackFile(path)
 
     def reads_folder(self, path: Path) -> bool:
@@ -41,6 +51,8 @@ class OMEZarrStackFile(StackFile):
     """An open OME-Zarr of one or several images."""
 
     def __init__(self, path: Path) -> None:
+        import zarr  # here alone, since Python 3.10 has none of format 3
+
         group = zarr.open_group(path, mode="r")
         metadata = _ome_metadata(group)
         if "plate" in metadata or "well" in metadata:
@@ -69,14 +81,14 @@ class OMEZarrStackFile(StackFile):
         return Scene(level, axes, spacing, names)
 
 
-def _ome_metadata(group: zarr.Group) -> Mapping[str, Any]:
+def _ome_metadata(group: "zarr.Group") -> Mapping[str, Any]:
     """The OME attributes, which NGFF 0.5 puts under a key of their own."""
     attributes: Any = group.attrs.asdict()
     found: Mapping[str, Any] = attributes.get("ome", attributes)
     return found
 
 
-def _multiscales(image: zarr.Group) -> Mapping[str, Any]:
+def _multiscales(image: "zarr.Group") -> Mapping[str, Any]:
     """The description of an image's levels, the finest first."""
     found: Mapping[str, Any] = _ome_metadata(image)["multiscales"][0]
     return found

@@ -1,15 +1,18 @@
-"""TIFF in: OME-TIFF, ImageJ hyperstacks and plain multi-page TIFF, a page or tile at a time."""
+"""TIFF in: OME-TIFF, ImageJ hyperstacks and plain multi-page TIFF, a page at a time."""
 
+import functools
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
-import zarr
 
-from bundle.data.lazy_stack import Scene, StackFile
+from bundle.data.lazy_stack import MappedArray, Scene, StackFile
 from bundle.data.pixel_size import Sizes, imagej_pixel_size, ome_pixel_size, plain_pixel_size
 from bundle.data.stack import StackReader
 
@@ -45,13 +48,11 @@ class TiffStackFile(StackFile):
         self.scene_names = [f"'{image.name}' {image.axes} {image.shape}" for image in self._series]
 
     def scene(self, index: int) -> Scene:
-        """Give one image; its voxels are read by page, or by tile."""
+        """Give one image; its voxels are read by page."""
         series = self._series[index]
         _check_complete(series)
-        chunkmode = None if series.keyframe.is_tiled else "page"
-        source = zarr.open(series.aszarr(level=0, chunkmode=chunkmode), mode="r")
         pixels = _ome_pixels(self._file, series)
-        return Scene(source, series.axes, _pixel_size(self._file, pixels), _channel_names(self._file, pixels))
+        return Scene(_voxels(series), series.axes, _pixel_size(self._file, pixels), _channel_names(self._file, pixels))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -74,6 +75,33 @@ def _cut_off_pages() -> Iterator[list[str]]:
         yield messages
     finally:
         tifffile.logger().removeFilter(notice)
+
+
+def _voxels(series: tifffile.TiffPageSeries) -> Any:
+    """The series as what can be read in parts: mapped into memory where it is stored plainly, else page by page."""
+    page = series.keyframe
+    if series.dataoffset is None or page.dtype is None or not page.is_memmappable:
+        return _Pages(series)
+    path, dtype = page.parent.filehandle.path, page.dtype.newbyteorder(page.parent.byteorder)
+    return MappedArray(functools.partial(np.memmap, path, dtype, "r", series.dataoffset, series.shape))
+
+
+class _Pages:
+    """The voxels of a series, of which only the pages asked for are decoded."""
+
+    def __init__(self, series: tifffile.TiffPageSeries) -> None:
+        self._pages = series.pages
+        self.shape = series.shape
+        self.dtype = series.dtype
+        self._leading = series.shape[: series.ndim - series.keyframe.ndim]
+        if (*self._leading, *series.keyframe.shape) != series.shape or math.prod(self._leading) != len(series.pages):
+            raise ValueError(f"its {len(series.pages)} pages of {series.keyframe.shape} do not make {series.shape}")
+
+    def __getitem__(self, part: tuple[int | slice, ...]) -> np.ndarray[Any, Any]:
+        depth = len(self._leading)
+        numbers = np.arange(len(self._pages)).reshape(self._leading)[part[:depth]]
+        planes = [self._pages[number].asarray()[part[depth:]] for number in numbers.flat]
+        return np.stack(planes).reshape(*numbers.shape, *planes[0].shape)
 
 
 def _check_complete(series: tifffile.TiffPageSeries) -> None:
