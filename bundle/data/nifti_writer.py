@@ -10,7 +10,7 @@ import numpy as np
 
 from bundle.data.channel_color import channel_colors
 from bundle.data.source import StackSource
-from bundle.data.stack_writer import StackWriter, check_grid, storable
+from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
 from bundle.files import written_whole
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -40,7 +40,7 @@ def write_nifti(
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: one name a channel.
         colors: one "RRGGBB" a channel; None chooses by name.
-        attributes: further JSON entries of the comment.
+        attributes: further JSON entries, kept as "repmode-bundle" of the comment.
         source: the NIfTI file that the stack was made from: its origin, directions and unit are kept, so that viewers
             show both on top of each other; None (or a file of another format) = origin 0 in micrometres.
         overwrite: whether a file of that name may be replaced.
@@ -59,7 +59,7 @@ def write_nifti(
     comment = {
         "channel_names": list(channel_names),
         "channel_colors": list(channel_colors(channel_names) if colors is None else colors),
-        **(attributes or {}),
+        **({NAMESPACE: dict(attributes)} if attributes else {}),
     }
     image.header.extensions.append(
         nibabel.nifti1.Nifti1Extension(COMMENT, json.dumps(comment, ensure_ascii=False).encode())

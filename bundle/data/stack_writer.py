@@ -19,6 +19,8 @@ KNOWN_DTYPES = tuple(
     map(np.dtype, (np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float32, np.float64))
 )
 
+NAMESPACE = "repmode-bundle"  # under which files keep entries that are this bundle's own
+
 
 def check_grid(shape: Sequence[int], spacing: Sequence[float], channel_names: Sequence[str]) -> None:
     """Check that shape, names and spacing make one stack.

@@ -11,14 +11,13 @@ import numpy as np
 import tifffile
 
 from bundle.data.channel_color import channel_colors
-from bundle.data.stack_writer import StackWriter, check_grid, storable
+from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
 from bundle.files import written_whole
 
 # Offsets of a classic TIFF end at 4 GiB; tifffile itself turns to BigTIFF for uncompressed data only.
 LARGEST_CLASSIC = 2**32 - 2**25
 LARGEST_TILE = 256  # pixels
 TILE_STEP = 16  # what TIFF asks of a tile's sides
-NAMESPACE = "repmode-bundle"
 
 
 def write_ome_tiff(

@@ -15,7 +15,7 @@ from numcodecs import Blosc
 from skimage.transform import downscale_local_mean
 
 from bundle.data.channel_color import channel_colors
-from bundle.data.stack_writer import StackWriter, check_grid, storable
+from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
 from bundle.files import folder_written_whole
 
 AXES = "czyx"
@@ -51,7 +51,7 @@ def create_ome_zarr(
         colors: one "RRGGBB" a channel; None chooses by name, see `bundle.data.channel_color`.
         dtype: of the values; voxels that are never written read as 0.
         chunks: size of a chunk (C, Z, Y, X); None = one channel, at most 16 x 256 x 256 voxels.
-        attributes: further JSON attributes of the group, such as what leads back to other units.
+        attributes: further JSON entries, such as what leads back to other units; kept as "repmode-bundle" of the group.
         name: what viewers call the image.
 
     Returns:
@@ -78,7 +78,7 @@ def create_ome_zarr(
                 ],
                 "rdefs": {"model": "color", "defaultZ": shape[1] // 2},
             },
-            **(attributes or {}),
+            **({NAMESPACE: dict(attributes)} if attributes else {}),
         }
     )
     return level
@@ -102,7 +102,7 @@ def write_ome_zarr(
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: one name a channel.
         colors: one "RRGGBB" a channel; None chooses by name.
-        attributes: further JSON attributes of the group.
+        attributes: further JSON entries, kept as "repmode-bundle" of the group.
         overwrite: whether a folder of that name may be replaced.
 
     Raises:

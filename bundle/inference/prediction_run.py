@@ -1,6 +1,7 @@
 """One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
 
 import logging
+import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,7 +103,7 @@ class PredictionRun:
 
         Raises:
             BundleError: two inputs would get the same output, an output exists and `overwrite` is false, or the output
-                folder cannot be made.
+                folder cannot be made or written to.
         """
         by_stem = defaultdict(list)
         for path in self.inputs:
@@ -122,9 +123,12 @@ class PredictionRun:
             )
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.output_dir):
+                pass
         except OSError as error:
             raise BundleError(
-                f"The folder {self.output_dir} cannot be made ({error}); give another --output_dir."
+                f"The folder {self.output_dir} cannot be made or written to ({error.strerror}); give another "
+                "--output_dir."
             ) from error
 
     def fail(self, path: str | Path, error: Exception) -> None:

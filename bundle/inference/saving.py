@@ -1,5 +1,6 @@
 """What is written for each predicted stack: the volume, a preview and the statistics that lead back from z-scores."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
@@ -10,8 +11,11 @@ import numpy as np
 from monai.transforms import MapTransform
 
 from bundle import __version__
-from bundle.data.writer import write_ome_tiff
+from bundle.data.source import StackSource
+from bundle.errors import BundleError
 from bundle.files import written_whole
+from bundle.inference.output_format import output_format
+from bundle.inference.output_values import UNITS, OutputValues, StoredChannel
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.preview import draw_preview
 
@@ -19,18 +23,25 @@ logger = logging.getLogger(__name__)
 
 
 class SavePredictiond(MapTransform):  # type: ignore[misc]
-    """Write the prediction of one stack: `<stem>_pred.ome.tiff`, `<stem>_pred.png` and `<stem>_pred.json`.
+    """Write the prediction of one stack: `<stem>_pred.ome.tiff` (or another format), its `.png` and its `.json`.
 
-    Each file appears whole or not at all. A failure to write is recorded in the run, so that other stacks go on.
+    The files appear whole, or none of them does. A failure to write is recorded in the run, so that other stacks go on.
 
     Args:
-        keys: the prediction, (T, Z, Y, X) on the input's own grid.
-        image_key: the preprocessed image, whose metadata names file, channel, spacing and z-score statistics.
-        original_key: the image (1, Z, Y, X) in the file's own grey values and grid.
-        run: where output files stand and failures go.
+        keys: the prediction, (T, Z, Y, X), z-scores.
+        image_key: the preprocessed image, whose metadata names file, channel and z-score statistics.
+        original_key: the image (1, Z, Y, X) in the file's own grey values, on the prediction's grid, whose affine
+            holds the voxel size.
+        run: where output files stand, in which format, and where failures go.
         tasks: names of the prediction's channels.
         target_statistics: for each task, where known, (mean, standard deviation) of its raw training targets.
         checkpoint: file of the network, for the record.
+        units: see `OutputValues`.
+        dtype: see `OutputValues`.
+        include_input: see `OutputValues`.
+
+    Raises:
+        BundleError: as `OutputValues`.
     """
 
     def __init__(
@@ -42,58 +53,92 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         tasks: Sequence[str],
         target_statistics: Mapping[str, Sequence[float]],
         checkpoint: str | Path,
+        units: str = "zscore",
+        dtype: str = "float32",
+        include_input: bool = False,
     ) -> None:
         super().__init__(keys)
         self.image_key = image_key
         self.original_key = original_key
         self.run = run
-        self.tasks = list(tasks)
-        self.target_statistics = dict(target_statistics)
+        self.values = OutputValues(tasks, target_statistics, units, dtype, include_input)
         self.checkpoint = checkpoint
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the three files of one stack."""
+        """Write the files of one stack."""
         items = dict(data)
-        path = Path(items[self.image_key].meta["filename_or_obj"])
+        path = items[self.image_key].meta["filename_or_obj"]
         try:
             for key in self.keys:
                 self._save(path, items[key], items[self.image_key].meta, items[self.original_key])
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            reason = error.strerror or error
+            self.run.fail(
+                path,
+                BundleError(
+                    f"The prediction of {path} cannot be written into {self.run.output_dir} ({reason}); free some "
+                    "space there, or give another --output_dir."
+                ),
+            )
+        except ValueError as error:
             self.run.fail(path, error)
         return items
 
-    def _save(self, path: Path, prediction: Any, meta: Mapping[str, Any], original: Any) -> None:
-        """Write the files of one prediction; the volume comes last, so that its presence means all is there."""
-        volume, preview, statistics = self.run.outputs(path)
-        array = prediction.cpu().numpy().astype(np.float32)
-        spacing = tuple(float(size) for size in meta["spacing"])
-        record = self._record(path, meta, array.shape, spacing)
-        with written_whole(statistics, self.run.overwrite) as temporary:
-            temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        with written_whole(preview, self.run.overwrite) as temporary:
-            figure = draw_preview(original[0].cpu().numpy(), array, self.tasks, spacing, path.name)
-            figure.savefig(temporary, dpi=100)
-        write_ome_tiff(volume, array, spacing=spacing, channel_names=self.tasks, overwrite=self.run.overwrite)
-        logger.info("%s -> %s (with its .png and .json)", path.name, volume)
+    def _save(self, path: str, prediction: Any, meta: Mapping[str, Any], original: Any) -> None:
+        """Write the files of one prediction; the volume is named last, so that its presence means all is there."""
+        files = self.run.outputs(path)
+        form = output_format(path, self.run.output_format)
+        scores, light = prediction.cpu().numpy().astype(np.float32), original[0].cpu().numpy()
+        array, channels = self.values.store(scores, light, str(meta["channel_names"][0]))
+        spacing = tuple(float(original.affine[axis, axis]) for axis in range(3))
+        record = self._record(path, meta, array, spacing, channels)
+        with contextlib.ExitStack() as unfinished:
+            volume = unfinished.enter_context(form.whole(files[0], self.run.overwrite))
+            preview, statistics = (
+                unfinished.enter_context(written_whole(file, self.run.overwrite)) for file in files[1:]
+            )
+            statistics.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            figure = draw_preview(light, scores, self.values.tasks, spacing, Path(path).name)
+            figure.savefig(preview, dpi=100)
+            form.write(
+                volume,
+                array,
+                StackSource.parse(path).path,
+                spacing=spacing,
+                channel_names=[channel.name for channel in channels],
+                colors=[channel.color for channel in channels],
+                attributes={
+                    name: [channel.describe()[name] for channel in channels] for name in ("units", "scale", "offset")
+                },
+            )
+        logger.info("%s -> %s (with its .png and .json)", Path(path).name, files[0])
 
     def _record(
-        self, path: Path, meta: Mapping[str, Any], shape: tuple[int, ...], spacing: tuple[float, ...]
+        self,
+        path: str,
+        meta: Mapping[str, Any],
+        array: np.ndarray[Any, Any],
+        spacing: tuple[float, ...],
+        channels: Sequence[StoredChannel],
     ) -> dict[str, Any]:
         """What the JSON file says."""
         return {
-            "input": str(path),
+            "input": path,
             "input_channel": str(meta["channel_names"][0]),
+            "input_spacing_um_zyx": [float(size) for size in meta["spacing"]],
             "image_statistics": {name: float(meta["zscore"][name]) for name in ("mean", "std")},
             "axes": "CZYX",
-            "shape": list(shape),
+            "shape": list(array.shape),
             "spacing_um_zyx": list(spacing),
-            "tasks": self.tasks,
+            "dtype": str(array.dtype),
+            "channels": [channel.describe() for channel in channels],
+            "stored": "value = stored number * scale + offset of its channel",
+            "tasks": self.values.tasks,
             "target_statistics": {
                 task: {"mean": float(mean), "std": float(std)}
-                for task, (mean, std) in self.target_statistics.items()
-                if task in self.tasks
+                for task, (mean, std) in self.values.target_statistics.items()
             },
-            "values": "z-scores: grey value = value * std + mean of the task's target_statistics, where known",
+            "values": UNITS[self.values.units],
             "checkpoint": str(self.checkpoint),
             "version": __version__,
         }

@@ -25,7 +25,10 @@ def item(tmp_path):
     generator = torch.Generator().manual_seed(0)
     return {
         "image": MetaTensor(torch.rand(1, 3, 8, 9, generator=generator), meta=meta),
-        "original": torch.randint(0, 255, (1, 3, 8, 9), generator=generator),
+        "original": MetaTensor(
+            torch.randint(0, 255, (1, 3, 8, 9), generator=generator),
+            affine=torch.diag(torch.tensor([*SPACING, 1.0], dtype=torch.float64)),
+        ),
         "pred": torch.rand(2, 3, 8, 9, generator=generator),
     }
 
