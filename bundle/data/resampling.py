@@ -1,5 +1,6 @@
 """From one voxel grid to another, a slab of z at a time, with the same values as the whole volume at once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,8 +46,7 @@ def resampled_grid(grid: Grid, spacing: Sequence[float]) -> Grid:
 def needed_slices(source: Grid, target: Grid, start: int, stop: int) -> tuple[int, int]:
     """Slices [first, last + 1) of the source grid between which the target's slices [start, stop) lie."""
     positions = _positions(source, target, 0)[start:stop]
-    last = source.shape[0] - 1
-    return int(positions[0]), min(int(positions[-1]) + 1, last) + 1
+    return int(positions[0]), math.ceil(positions[-1]) + 1
 
 
 def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, start: int, stop: int) -> torch.Tensor:

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from bundle.inference.preview_planes import PreviewPlanes
+
 FloatArray = np.ndarray[Any, Any]
 
 COLUMNS = 5
@@ -33,14 +35,15 @@ def draw_preview(
     Returns:
         The figure, to be saved by the caller.
     """
-    slices, rows, columns = image.shape
-    middle = slices // 2
-    upper = [("transmitted light", image[middle])]
-    lower = [("transmitted light, side view", image[:, rows // 2])]
-    for task, volume in zip(tasks, prediction, strict=True):
-        upper.append((task, volume[middle]))
-        lower.append((f"{task}, maximum along z", volume.max(axis=0)))
+    planes = PreviewPlanes(image.shape, tasks)
+    planes.add(0, image, prediction)
+    return draw_planes(planes, spacing, title)
 
+
+def draw_planes(planes: PreviewPlanes, spacing: Sequence[float], title: str) -> Figure:
+    """Draw collected planes, see `draw_preview`; spacing in micrometres (Z, Y, X)."""
+    slices, rows, columns = planes.shape
+    upper, lower = planes.upper, planes.lower
     across = min(COLUMNS, len(upper))
     panel_height = PANEL_WIDTH * float(np.clip(rows * spacing[1] / (columns * spacing[2]), 0.3, 2.5)) + 0.3
     layers = [upper] if slices == 1 else [upper, lower]  # a single slice has no side view
@@ -59,7 +62,7 @@ def draw_preview(
     draw_scale_bar(axes[0, 0], columns * spacing[2])
     voxel = " x ".join(f"{length:.3g}" for length in spacing)
     figure.suptitle(
-        f"{title}\nslice {middle + 1} of {slices}; {slices} x {rows} x {columns} voxels of {voxel} µm", fontsize=8
+        f"{title}\nslice {slices // 2 + 1} of {slices}; {slices} x {rows} x {columns} voxels of {voxel} µm", fontsize=8
     )
     return figure
 

@@ -1,0 +1,45 @@
+"""The planes that a preview shows, collected from a stack that passes by slab by slab."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+FloatArray = np.ndarray[Any, Any]
+
+
+class PreviewPlanes:
+    """Middle slices, the transmitted light from the side, and the maximum of each task along z.
+
+    Args:
+        shape: voxels of the stack (Z, Y, X).
+        tasks: names of the tasks.
+
+    Attributes:
+        upper: name and plane (Y, X) of the middle slice of the transmitted light and of each task.
+        lower: below each of these, the light's side view (Z, X) and the tasks' maxima (Y, X).
+    """
+
+    def __init__(self, shape: Sequence[int], tasks: Sequence[str]) -> None:
+        slices, rows, columns = shape
+        self.shape = (slices, rows, columns)
+        names = ["transmitted light", *tasks]
+        self.upper = [(name, np.zeros((rows, columns), np.float32)) for name in names]
+        self.lower = [("transmitted light, side view", np.zeros((slices, columns), np.float32))]
+        self.lower += [(f"{task}, maximum along z", np.full((rows, columns), -np.inf, np.float32)) for task in tasks]
+
+    def add(self, start: int, light: FloatArray, prediction: FloatArray) -> None:
+        """Take in the slices from `start` on.
+
+        Args:
+            start: the first one's place in the stack.
+            light: transmitted light (z, Y, X).
+            prediction: the tasks (T, z, Y, X).
+        """
+        self.lower[0][1][start : start + len(light)] = light[:, light.shape[1] // 2]
+        for (_, highest), volume in zip(self.lower[1:], prediction, strict=True):
+            np.maximum(highest, volume.max(axis=0), out=highest)
+        middle = self.shape[0] // 2 - start
+        if 0 <= middle < len(light):
+            for (_, plane), volume in zip(self.upper, [light, *prediction], strict=True):
+                plane[:] = volume[middle]
