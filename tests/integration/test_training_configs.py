@@ -67,16 +67,25 @@ def test_the_recipe_is_the_papers():
     assert config["spacing"] == [0.29, 0.29, 0.29]
 
 
-def test_both_prepare_stacks_alike():
-    train = read("train.yaml")["train"]["deterministic_transforms"]
-    evaluate = read("evaluate.yaml")["preprocessing"]["transforms"]
-    training_only = [step for step in train if step["_target_"] == "bundle.training.KeepStatisticsd"]
+def test_all_prepare_stacks_alike():
+    train, evaluate, inference = (read(name) for name in ("train.yaml", "evaluate.yaml", "inference.yaml"))
+    steps = train["train"]["deterministic_transforms"]
+    training_only = [step for step in steps if step["_target_"] == "bundle.training.KeepStatisticsd"]
     assert len(training_only) == 1
-    steps = [step for step in train if step not in training_only]
-    assert [step["_target_"] for step in steps] == [step["_target_"] for step in evaluate]
-    varying = ("reader", "pixdim")
-    for ours, theirs in zip(steps, evaluate, strict=True):
+    steps = [step for step in steps if step not in training_only]
+    others = evaluate["preprocessing"]["transforms"]
+    assert [step["_target_"] for step in steps] == [step["_target_"] for step in others]
+    for ours, theirs in zip(steps, others, strict=True):
         if ours["_target_"] != "SelectItemsd":
-            assert {k: v for k, v in ours.items() if k not in varying} == {
-                k: v for k, v in theirs.items() if k not in varying
-            }
+            assert without(ours, "reader") == without(theirs, "reader")
+    normalizing = [step for step in steps if step["_target_"] == "Compose"]
+    assert [step for step in inference["preprocessing"]["transforms"] if step["_target_"] == "Compose"] == normalizing
+    for name in ("zscore", "resample"):
+        assert without(train[name], "pixdim") == without(evaluate[name], "pixdim")
+        assert without(train[name], "pixdim", "keys") == without(inference[name], "pixdim", "keys")
+    assert train["zscore_order"] == evaluate["zscore_order"] == inference["zscore_order"] == "before"
+
+
+def without(step, *keys):
+    """What is left of a step when the keys that rightly differ are taken away."""
+    return {key: value for key, value in step.items() if key not in keys}
