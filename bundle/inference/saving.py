@@ -91,7 +91,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         scores, light = prediction.cpu().numpy().astype(np.float32), original[0].cpu().numpy()
         array, channels = self.values.store(scores, light, str(meta["channel_names"][0]))
         spacing = tuple(float(original.affine[axis, axis]) for axis in range(3))
-        record = self._record(path, meta, array, spacing, channels)
+        record = self.record(path, meta, array.shape, spacing, channels)
         with contextlib.ExitStack() as unfinished:
             volume = unfinished.enter_context(form.whole(files[0], self.run.overwrite))
             preview, statistics = (
@@ -100,37 +100,35 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
             statistics.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             figure = draw_preview(light, scores, self.values.tasks, spacing, Path(path).name)
             figure.savefig(preview, dpi=100)
-            form.write(
-                volume,
-                array,
-                StackSource.parse(path).path,
-                spacing=spacing,
-                channel_names=[channel.name for channel in channels],
-                colors=[channel.color for channel in channels],
-                attributes={
-                    name: [channel.describe()[name] for channel in channels] for name in ("units", "scale", "offset")
-                },
-            )
+            form.write(volume, array, StackSource.parse(path).path, **describe_file(channels, spacing))
         logger.info("%s -> %s (with its .png and .json)", Path(path).name, files[0])
 
-    def _record(
+    def record(
         self,
         path: str,
         meta: Mapping[str, Any],
-        array: np.ndarray[Any, Any],
-        spacing: tuple[float, ...],
+        shape: Sequence[int],
+        spacing: Sequence[float],
         channels: Sequence[StoredChannel],
     ) -> dict[str, Any]:
-        """What the JSON file says."""
+        """Give what the JSON file of one prediction says.
+
+        Args:
+            path: the input.
+            meta: the image's `channel_names`, `spacing` and `zscore`.
+            shape: of what is stored (C, Z, Y, X).
+            spacing: of what is stored, in micrometres (Z, Y, X).
+            channels: what is stored in each channel.
+        """
         return {
             "input": path,
             "input_channel": str(meta["channel_names"][0]),
             "input_spacing_um_zyx": [float(size) for size in meta["spacing"]],
             "image_statistics": {name: float(meta["zscore"][name]) for name in ("mean", "std")},
             "axes": "CZYX",
-            "shape": list(array.shape),
+            "shape": list(shape),
             "spacing_um_zyx": list(spacing),
-            "dtype": str(array.dtype),
+            "dtype": self.values.dtype,
             "channels": [channel.describe() for channel in channels],
             "stored": "value = stored number * scale + offset of its channel",
             "tasks": self.values.tasks,
@@ -142,3 +140,15 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
             "checkpoint": str(self.checkpoint),
             "version": __version__,
         }
+
+
+def describe_file(channels: Sequence[StoredChannel], spacing: Sequence[float]) -> dict[str, Any]:
+    """Give the arguments by which writers describe a file's channels; spacing in micrometres (Z, Y, X)."""
+    return {
+        "spacing": spacing,
+        "channel_names": [channel.name for channel in channels],
+        "colors": [channel.color for channel in channels],
+        "attributes": {
+            name: [channel.describe()[name] for channel in channels] for name in ("units", "scale", "offset")
+        },
+    }
