@@ -36,6 +36,10 @@ class FileReader(StackReader):
         """
         return self._format(path).open_file(path)
 
+    def kind_of(self, path: Path) -> str:
+        """What a file of its format is called in errors."""
+        return self._format(path).kind
+
     def reads_folder(self, path: Path) -> bool:
         """Tell whether this folder is a stack of a format that keeps its stacks in folders."""
         return any(reader.reads_folder(path) for reader in self._readers)

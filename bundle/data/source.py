@@ -1,9 +1,13 @@
 """Which stack of which file: the path, and the scene and time point where a file holds several."""
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundle.errors import BundleError
+
+ALL = "all"
 SELECTED = re.compile(r"(?P<path>.+)\[(?:scene=(?P<scene>\d+))?,?(?:timepoint=(?P<timepoint>\d+))?\]", re.DOTALL)
 
 
@@ -44,3 +48,47 @@ class StackSource:
             f"_{letter}{index:03d}" for letter, index in (("s", self.scene), ("t", self.timepoint)) if index is not None
         ]
         return "".join(parts)
+
+
+def choose_sources(
+    path: Path, scene: int | str | None, timepoint: int | str | None, count: Callable[[Path], Sequence[int]]
+) -> list[StackSource]:
+    """List the stacks of one file that a user means.
+
+    Args:
+        path: the file.
+        scene: index, "all", or None for the only one.
+        timepoint: the same for the time points of the scene or scenes.
+        count: gives the number of time points of each of the file's scenes; called only where "all" is wanted.
+
+    Returns:
+        The stacks; just the file where it cannot be counted, or the scene is not there: reading it says so.
+
+    Raises:
+        BundleError: scene or timepoint is neither an index nor "all".
+    """
+    one_scene, one_timepoint = _check_index("scene", scene), _check_index("timepoint", timepoint)
+    if ALL not in (scene, timepoint):
+        return [StackSource(path, one_scene, one_timepoint)]
+    try:
+        counts = count(path)
+    except BundleError:
+        return [StackSource(path)]
+    if scene == ALL:
+        scenes: Iterable[int | None] = range(len(counts))
+    elif (one_scene or 0) < len(counts) and (one_scene is not None or len(counts) == 1):
+        scenes = [one_scene]
+    else:
+        return [StackSource(path, one_scene)]
+    if timepoint != ALL:
+        return [StackSource(path, index, one_timepoint) for index in scenes]
+    return [StackSource(path, index, point) for index in scenes for point in range(counts[index or 0])]
+
+
+def _check_index(name: str, wanted: int | str | None) -> int | None:
+    """The index where one is wanted; None for the only one, and for all."""
+    if wanted is None or wanted == ALL:
+        return None
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0:
+        raise BundleError(f'{name} is {wanted!r}; give --{name} an index from 0, or "{ALL}".')
+    return wanted

@@ -1,5 +1,6 @@
 """What the readers of all file formats share: choice of the stack, spacing rules, the log line, MONAI's metadata."""
 
+import contextlib
 import logging
 import math
 from abc import abstractmethod
@@ -92,6 +93,10 @@ class StackReader(ImageReader):  # type: ignore[misc]
     def open_file(self, path: Path) -> StackFile:
         """Open one file of this format; whatever this raises becomes a BundleError that names the file."""
 
+    def kind_of(self, path: Path) -> str:  # noqa: ARG002 - one format has one kind
+        """What a file is called in errors."""
+        return self.kind
+
     def reads_folder(self, path: Path) -> bool:  # noqa: ARG002 - most formats are single files
         """Tell whether this folder is a stack of the format."""
         return False
@@ -109,22 +114,40 @@ class StackReader(ImageReader):  # type: ignore[misc]
             BundleError: the file is not a stack this format can give, or the scene or time point is not there.
         """
         source = StackSource.parse(path)
-        if not source.path.exists() or (source.path.is_dir() and not self.reads_folder(source.path)):
-            found = "is a folder, not a file" if source.path.is_dir() else "is not there"
-            raise BundleError(f"{source.path} {found}; give the path of a {'/'.join(self.suffixes)} stack.")
-        with one_sentence(source.path, self.kind):
+        self._check_there(source.path)
+        kind = self.kind_of(source.path)
+        with one_sentence(source.path, kind):
             file = self.open_file(source.path)
             try:
                 scenes = [f"{index}: {name}" for index, name in enumerate(file.scene_names)]
                 index = _choose(source.path, "scene", source.scene, len(scenes), f" ({', '.join(scenes)})")
                 scene = settle_axes(source.path, file.scene(index), self.axes)
-                stack = LazyStack(source.path, self.kind, file, scene)
+                stack = LazyStack(source.path, kind, file, scene)
                 slices = SINGLE_SLICES if stack.shape[1] == 1 else f" of {stack.shape[1]} slices"
                 stack.timepoint = _choose(source.path, "timepoint", source.timepoint, stack.timepoints, slices)
             except BaseException:
                 file.close()
                 raise
             return stack
+
+    def count_timepoints(self, path: Path) -> list[int]:
+        """Count the time points of each scene of a file.
+
+        Raises:
+            BundleError: the file cannot be opened.
+        """
+        self._check_there(path)
+        with one_sentence(path, self.kind_of(path)), contextlib.closing(self.open_file(path)) as file:
+            scenes = map(file.scene, range(len(file.scene_names)))
+            return [
+                dict(zip(self.axes or scene.axes, scene.source.shape, strict=False)).get("T", 1) for scene in scenes
+            ]
+
+    def _check_there(self, path: Path) -> None:
+        """Refuse a path where nothing stands, and a folder that is no stack."""
+        if not path.exists() or (path.is_dir() and not self.reads_folder(path)):
+            found = "is a folder, not a file" if path.is_dir() else "is not there"
+            raise BundleError(f"{path} {found}; give the path of a stack ({', '.join(self.suffixes)}).")
 
     def load(self, path: str | Path | StackSource) -> Stack:
         """Read one stack, of its channels those that the reader is for.
@@ -136,7 +159,7 @@ class StackReader(ImageReader):  # type: ignore[misc]
             names = lazy.channel_names
             every = self.channel == EVERY_CHANNEL
             chosen = range(len(names)) if every else [find_channel(names, self.channel, str(path))]
-            with one_sentence(lazy.path, self.kind):
+            with one_sentence(lazy.path, lazy.kind):
                 array = np.empty((len(chosen), *lazy.shape[1:]), lazy.dtype)
                 for place, index in enumerate(chosen):
                     array[place] = lazy.read(index)

@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.data.tiff_reader import TiffReader
+from bundle.data.reader import FileReader
+from bundle.data.source import StackSource, choose_sources
+from bundle.data.stack import StackReader
 from bundle.errors import BundleError, find_sentence
 from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = TiffReader.suffixes
+SUFFIXES = FileReader.suffixes
 PREVIEW_ENDING = "_pred.png"
 STATISTICS_ENDING = "_pred.json"
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
@@ -22,7 +24,7 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the files that a user means.
 
     Args:
-        source: a file, a folder (its TIFF files, in order of name, without predictions of an earlier run), a glob such
+        source: a file, a folder (its stacks, in order of name, without predictions of an earlier run), a glob such
             as "day1/*.tif", or a list of these.
 
     Raises:
@@ -34,15 +36,15 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
             raise BundleError("The list of inputs is empty; give --input a file, a folder or a glob.")
         return list(dict.fromkeys(found))
     path = Path(source).expanduser()
-    if path.is_dir():
+    if path.is_dir() and not FileReader().reads_folder(path):
         stacks = sorted(file for file in path.iterdir() if _is_stack(file))
         if not stacks:
-            raise BundleError(f"The folder {path} holds no {'/'.join(SUFFIXES)} file; give --input another one.")
+            raise BundleError(f"The folder {path} holds no stack ({', '.join(SUFFIXES)}); give --input another one.")
         return stacks
     if path.exists():
         return [path]
     anchor = Path(path.anchor or ".")
-    stacks = sorted(file for file in anchor.glob(str(path.relative_to(path.anchor))) if file.is_file())
+    stacks = sorted(file for file in anchor.glob(str(path.relative_to(path.anchor))) if _is_readable(file))
     if not stacks:
         raise BundleError(
             f"The input {source} is not there; give --input a file, a folder or a glob that matches files."
@@ -50,20 +52,27 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
     return stacks
 
 
-def _is_stack(file: Path) -> bool:
-    """Tell whether a file of a folder is one to predict: a visible TIFF that is not itself a prediction."""
-    name = file.name.lower()
-    return file.is_file() and name.endswith(SUFFIXES) and not name.startswith(".") and not name.endswith(OUTPUT_ENDINGS)
+def _is_readable(path: Path) -> bool:
+    """Tell whether a path is a file, or a folder that is a stack."""
+    return path.is_file() or FileReader().reads_folder(path)
 
 
-def stem(path: Path) -> str:
-    """File name without its ending: cell.ome.tiff -> cell."""
-    name = path.name
+def _is_stack(path: Path) -> bool:
+    """Tell whether a file of a folder is one to predict: a visible stack that is not itself a prediction."""
+    name = path.name.lower()
+    hidden_or_made = name.startswith(".") or name.endswith(OUTPUT_ENDINGS)
+    return not hidden_or_made and name.endswith(SUFFIXES) and _is_readable(path)
+
+
+def stem(path: str | Path) -> str:
+    """Name of a stack without its file's ending: cell.ome.tiff -> cell, cells.czi[scene=1] -> cells_s001."""
+    source = StackSource.parse(path)
+    name = source.path.name
     for ending in SUFFIXES:
         for whole in (f".ome{ending}", ending):
             if name.lower().endswith(whole) and len(name) > len(whole):
-                return name[: -len(whole)]
-    return path.stem
+                return name[: -len(whole)] + source.ending
+    return source.path.stem + source.ending
 
 
 class PredictionRun:
@@ -74,9 +83,15 @@ class PredictionRun:
         output_dir: folder of the predictions, made when missing.
         overwrite: whether predictions of an earlier run may be replaced.
         output_format: file format of the predictions, see `bundle.inference.output_format`; None = as the input's.
+        scene: which scene of each file: its index, "all", or None for the only one.
+        timepoint: the same for its time point.
+        reader: of the files; it is asked how many scenes and time points "all" means.
+
+    Attributes:
+        inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
 
     Raises:
-        BundleError: no input is there, or no such format.
+        BundleError: no input is there, no such format, or scene or timepoint is neither an index nor "all".
     """
 
     def __init__(
@@ -85,9 +100,14 @@ class PredictionRun:
         output_dir: str | Path,
         overwrite: bool = False,
         output_format: str | None = None,
+        scene: int | str | None = None,
+        timepoint: int | str | None = None,
+        reader: StackReader | None = None,
     ) -> None:
         self.output_format = check_output_format(output_format)
-        self.inputs = find_stacks(inputs)
+        files = find_stacks(inputs)
+        count = (reader or FileReader()).count_timepoints
+        self.inputs = [Path(str(source)) for file in files for source in choose_sources(file, scene, timepoint, count)]
         self.output_dir = Path(output_dir).expanduser()
         self.overwrite = overwrite
         self.failures: dict[Path, str] = {}
@@ -95,7 +115,7 @@ class PredictionRun:
     def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
         """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
         endings = (output_format(path, self.output_format).ending, PREVIEW_ENDING, STATISTICS_ENDING)
-        volume, preview, statistics = (self.output_dir / f"{stem(Path(path))}{ending}" for ending in endings)
+        volume, preview, statistics = (self.output_dir / f"{stem(path)}{ending}" for ending in endings)
         return volume, preview, statistics
 
     def check(self) -> None:
