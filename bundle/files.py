@@ -100,5 +100,5 @@ def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = Fa
 
 
 def _hidden_beside(path: Path) -> Path:
-    """A new hidden name in the same folder, with the same suffix."""
-    return path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
+    """A new hidden name in the same folder, with the same ending (.nii.gz, too)."""
+    return path.with_name(f".{uuid.uuid4().hex}.partial{''.join(path.suffixes[-2:])}")
