@@ -1,12 +1,17 @@
+import errno
 import json
+import os
+from xml.etree import ElementTree
 
+import nibabel
 import numpy as np
 import pytest
+import tifffile
 import torch
 from matplotlib.image import imread
 from monai.data import MetaTensor
 
-from bundle.data.reader import TiffReader
+from bundle.data.reader import FileReader, TiffReader
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.saving import SavePredictiond
 
@@ -73,3 +78,66 @@ def test_what_cannot_be_written_is_recorded(tmp_path, item):
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out")
     saver(run)(item)
     assert list(run.failures) == [tmp_path / "cell.tif"]
+
+
+@pytest.mark.parametrize("output_format", ["ome-tiff", "ome-zarr", "nifti"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_is_one_sentence_and_leaves_nothing(tmp_path, item, monkeypatch, output_format, code):
+    if output_format == "ome-zarr":
+        zarr_writer = pytest.importorskip("bundle.data.zarr_writer")
+        monkeypatch.setattr(zarr_writer, "build_pyramid", half_written(code))
+    monkeypatch.setattr(tifffile, "imwrite", half_written(code))
+    monkeypatch.setattr(nibabel.Nifti1Image, "to_filename", lambda _, path: half_written(code)(path))
+    run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
+    saver(run)(item)
+    sentence = run.failures[tmp_path / "cell.tif"]
+    assert sentence.startswith(f"The prediction of {tmp_path / 'cell.tif'} cannot be written into {tmp_path / 'out'}")
+    assert os.strerror(code) in sentence
+    assert "free some space there, or give another --output_dir" in sentence
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def half_written(code):
+    """What stands for a library that writes until the disk is full."""
+
+    def write(path, *_, **__):
+        file = path / "chunk" if path.is_dir() else path
+        file.write_bytes(b"half")
+        raise OSError(code, os.strerror(code))
+
+    return write
+
+
+@pytest.mark.parametrize("output_format", ["ome-tiff", "ome-zarr", "nifti"])
+def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, item, output_format):
+    pytest.importorskip("zarr")
+    run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
+    statistics = {"dna": (50, 5), "zo1": (7, 2)}
+    save = SavePredictiond(
+        "pred", "image", "original", run, ["dna", "zo1"], statistics, "m.pt", "camera", "uint16", include_input=True
+    )
+    save(item)
+    assert run.failures == {}
+    volume, _, statistics = run.outputs("cell.tif")
+    record = json.loads(statistics.read_text(encoding="utf-8"))
+    stack = FileReader().load(volume)
+    assert str(stack.array.dtype) == record["dtype"] == "uint16"
+    assert stack.spacing == pytest.approx(SPACING)
+    assert [channel["name"] for channel in record["channels"]] == ["bf", "dna", "zo1"]
+    wanted = [item["original"][0].numpy(), item["pred"][0].numpy() * 5 + 50, item["pred"][1].numpy() * 2 + 7]
+    for stored, channel, values in zip(stack.array, record["channels"], wanted, strict=True):
+        np.testing.assert_allclose(stored * channel["scale"] + channel["offset"], values, atol=channel["scale"])
+    in_file = attributes_of(volume)
+    for name in ("units", "scale", "offset"):
+        assert in_file[name] == [channel[name] for channel in record["channels"]]
+
+
+def attributes_of(volume):
+    """The bundle's own entries in a file of any format."""
+    if volume.suffix == ".zarr":
+        return json.loads((volume / ".zattrs").read_text(encoding="utf-8"))["repmode-bundle"]
+    if volume.suffix == ".gz":
+        return json.loads(nibabel.load(volume).header.extensions[0].get_content())["repmode-bundle"]
+    with tifffile.TiffFile(volume) as file:
+        entries = ElementTree.fromstring(file.ome_metadata).iterfind(".//{*}MapAnnotation/{*}Value/{*}M")
+        return {entry.get("K"): json.loads(entry.text) for entry in entries}
