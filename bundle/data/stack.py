@@ -63,7 +63,8 @@ class StackReader(ImageReader):  # type: ignore[misc]
     """Base of the readers: a subclass names its suffixes and says how a file of its format is opened.
 
     Use as `LoadImaged(reader=..., dtype=None, ensure_channel_first=True)`; the image is (C, Z, Y, X) and its `meta`
-    holds `spacing` (micrometres, Z, Y, X), `channel_names`, `affine` = diag(spacing, 1), `original_channel_dim` = 0
+    holds `spacing` (micrometres, Z, Y, X), `channel_names`, `axes` as the file names them, `affine` = diag(spacing, 1),
+    `original_channel_dim` = 0
     and `filename_or_obj`. Where a file holds several scenes or time points, the path says which, see `StackSource`.
 
     Args:
@@ -212,6 +213,7 @@ class StackReader(ImageReader):  # type: ignore[misc]
             "original_channel_dim": 0,
             "spacing": spacing,
             "channel_names": stack.channel_names,
+            "axes": stack.axes,
         }
 
     def settle_spacing(self, path: Path | StackSource, stack: Stack | LazyStack) -> tuple[float, float, float]:

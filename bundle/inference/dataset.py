@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from monai.data import IterableDataset
+from tqdm import tqdm
 
 from bundle.inference.prediction_run import PredictionRun
 
@@ -24,12 +25,17 @@ class StackDataset(IterableDataset):  # type: ignore[misc]
         self.run = data
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield the stacks that can be preprocessed."""
-        for number, path in enumerate(self.run.inputs, start=1):
-            logger.info("Stack %d of %d: %s", number, len(self.run.inputs), path)
-            try:
-                item = self.transform({"image": str(path)})
-            except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
-                self.run.fail(path, error)
-            else:
+        """Yield the stacks that can be preprocessed; one is done when the next one is asked for."""
+        paths = self.run.whole
+        for number, path in enumerate(tqdm(paths, desc="stacks", unit="stack", disable=len(paths) < 2), start=1):
+            logger.info("Stack %d of %d: %s", number, len(paths), path)
+            with self.run.measured(path):
+                try:
+                    item = self.transform({"image": str(path)})
+                except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
+                    self.run.fail(path, error)
+                    continue
+                meta = getattr(item["image"], "meta", None)
+                if meta is not None:
+                    self.run.summary.note(meta["axes"], meta["spatial_shape"], meta["spacing"])
                 yield item

@@ -1,20 +1,28 @@
 """One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
 
+import csv
+import json
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from bundle.data.reader import FileReader
 from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
 from bundle.errors import BundleError, find_sentence
+from bundle.inference.origin import describe_origin
 from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
+from bundle.inference.summary import Summary
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = FileReader.suffixes
+FILE_COLUMNS = ("image", "file")
+SUMMARY_NAME = "summary.csv"
 PREVIEW_ENDING = "_pred.png"
 STATISTICS_ENDING = "_pred.json"
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
@@ -25,7 +33,7 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
 
     Args:
         source: a file, a folder (its stacks, in order of name, without predictions of an earlier run), a glob such
-            as "day1/*.tif", or a list of these.
+            as "day1/*.tif", a CSV (see `read_file_list`), or a list of these.
 
     Raises:
         BundleError: nothing is there.
@@ -33,7 +41,7 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
     if not isinstance(source, (str, Path)):
         found = [path for part in source for path in find_stacks(part)]
         if not found:
-            raise BundleError("The list of inputs is empty; give --input a file, a folder or a glob.")
+            raise BundleError("The list of inputs is empty; give --input a file, a folder, a glob or a CSV.")
         return list(dict.fromkeys(found))
     path = Path(source).expanduser()
     if path.is_dir() and not FileReader().reads_folder(path):
@@ -41,6 +49,8 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
         if not stacks:
             raise BundleError(f"The folder {path} holds no stack ({', '.join(SUFFIXES)}); give --input another one.")
         return stacks
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return read_file_list(path)
     if path.exists():
         return [path]
     anchor = Path(path.anchor or ".")
@@ -50,6 +60,24 @@ def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
             f"The input {source} is not there; give --input a file, a folder or a glob that matches files."
         )
     return stacks
+
+
+def read_file_list(table: Path) -> list[Path]:
+    """List the stacks that a CSV names in its column `image` or `file`, relative to the CSV, each of them once.
+
+    Raises:
+        BundleError: it has no such column or no row, or is no text.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BundleError(f"{table} cannot be read as a CSV ({error}); save it as UTF-8 text with commas.") from error
+    column = next((name for name in FILE_COLUMNS if rows and name in rows[0]), None)
+    if column is None:
+        raise BundleError(f"{table} has no row with a column 'image' or 'file'; name the stacks in such a column.")
+    names = [row[column].strip() for row in rows if row[column]]
+    return list(dict.fromkeys(table.parent / Path(name).expanduser() for name in names))
 
 
 def _is_readable(path: Path) -> bool:
@@ -86,9 +114,14 @@ class PredictionRun:
         scene: which scene of each file: its index, "all", or None for the only one.
         timepoint: the same for its time point.
         reader: of the files; it is asked how many scenes and time points "all" means.
+        skip_finished: whether stacks that are predicted already, from the same file with the same settings, are passed
+            over (unless `overwrite` is true).
+        settings: what predictions depend on besides their files: weights, tasks, options.
 
     Attributes:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
+        large: those that are predicted slab by slab, see `OutOfCore`.
+        pending: those that are to be predicted, not being finished.
 
     Raises:
         BundleError: no input is there, no such format, or scene or timepoint is neither an index nor "all".
@@ -103,6 +136,8 @@ class PredictionRun:
         scene: int | str | None = None,
         timepoint: int | str | None = None,
         reader: StackReader | None = None,
+        skip_finished: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.output_format = check_output_format(output_format)
         files = find_stacks(inputs)
@@ -111,12 +146,41 @@ class PredictionRun:
         self.output_dir = Path(output_dir).expanduser()
         self.overwrite = overwrite
         self.failures: dict[Path, str] = {}
+        self.skip_finished = skip_finished
+        self.settings = dict(settings or {})
+        self.large: set[Path] = set()
+        self.pending = list(self.inputs)
+        self.summary = Summary(self.output_dir / SUMMARY_NAME if len(self.inputs) > 1 else None)
 
     def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
         """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
-        endings = (output_format(path, self.output_format).ending, PREVIEW_ENDING, STATISTICS_ENDING)
+        form = OUTPUT_FORMATS["ome-zarr"] if Path(path) in self.large else output_format(path, self.output_format)
+        endings = (form.ending, PREVIEW_ENDING, STATISTICS_ENDING)
         volume, preview, statistics = (self.output_dir / f"{stem(path)}{ending}" for ending in endings)
         return volume, preview, statistics
+
+    @property
+    def whole(self) -> list[Path]:
+        """The pending stacks that are predicted whole, in memory."""
+        return [path for path in self.pending if path not in self.large]
+
+    def origin(self, path: str | Path) -> dict[str, Any]:
+        """Describe what the prediction of an input is made from, see `describe_origin`."""
+        return describe_origin(str(path), StackSource.parse(path).path, self.settings)
+
+    def is_finished(self, path: Path) -> bool:
+        """Tell whether volume, preview and statistics of an input are there and made from the same."""
+        _, preview, statistics = self.outputs(path)
+        try:
+            record = json.loads(statistics.read_text(encoding="utf-8"))
+            there = preview.exists() and (self.output_dir / record["volume"]).exists()
+            return bool(there and record["origin"] == self.origin(path))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def measured(self, path: Path) -> AbstractContextManager[None]:
+        """Measure what one stack costs, for the summary."""
+        return self.summary.measured(str(path), lambda: self.failures.get(path))
 
     def check(self) -> None:
         """Refuse, before anything is computed, what would lose files.
@@ -134,7 +198,16 @@ class PredictionRun:
                     f"{paths[0]} and {paths[1]} would both become {name}{STATISTICS_ENDING}; predict them into "
                     "different folders with --output_dir, or rename one."
                 )
-        present = [output for path in self.inputs for output in self.outputs(path) if output.exists()]
+        if self.skip_finished and not self.overwrite:
+            self.pending = [path for path in self.inputs if not self.is_finished(path)]
+            if len(self.pending) < len(self.inputs):
+                logger.info(
+                    "%d of %d stacks are predicted already, from the same files with the same settings, and passed "
+                    "over; --overwrite True predicts them anew",
+                    len(self.inputs) - len(self.pending),
+                    len(self.inputs),
+                )
+        present = [output for path in self.pending for output in self.outputs(path) if output.exists()]
         if present and not self.overwrite:
             others = f", as do {len(present) - 1} more outputs" if len(present) > 1 else ""
             raise BundleError(
@@ -150,6 +223,7 @@ class PredictionRun:
                 f"The folder {self.output_dir} cannot be made or written to ({error.strerror}); give another "
                 "--output_dir."
             ) from error
+        self.summary.read()
 
     def fail(self, path: str | Path, error: Exception) -> None:
         """Record that a stack cannot be predicted, and say so when others are still to be done.
@@ -174,8 +248,14 @@ class PredictionRun:
         Raises:
             BundleError: at least one failed, so that the exit code says it too.
         """
+        if len(self.summary.spacings) > 1:
+            logger.warning(
+                "The stacks have %d different voxel sizes (Z x Y x X: %s µm); each was resampled from its own.",
+                len(self.summary.spacings),
+                "; ".join(sorted(self.summary.spacings)),
+            )
         if not self.failures:
-            logger.info("%d of %d stacks predicted into %s", len(self.inputs), len(self.inputs), self.output_dir)
+            logger.info("%d of %d stacks predicted into %s", len(self.pending), len(self.inputs), self.output_dir)
             return
         if len(self.inputs) == 1:
             raise BundleError(next(iter(self.failures.values())))

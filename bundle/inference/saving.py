@@ -122,6 +122,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         """
         return {
             "input": path,
+            "volume": self.run.outputs(path)[0].name,
             "input_channel": str(meta["channel_names"][0]),
             "input_spacing_um_zyx": [float(size) for size in meta["spacing"]],
             "image_statistics": {name: float(meta["zscore"][name]) for name in ("mean", "std")},
@@ -139,6 +140,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
             "values": UNITS[self.values.units],
             "checkpoint": str(self.checkpoint),
             "version": __version__,
+            "origin": self.run.origin(path),
         }
 
 

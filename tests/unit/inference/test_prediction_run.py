@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 
@@ -105,3 +106,76 @@ def test_failures_of_the_disk_count_and_bugs_do_not(folder):
     assert "disk full" in run.failures[folder / "b.tif"]
     with pytest.raises(ZeroDivisionError):
         run.fail(folder / "b.tif", ZeroDivisionError("a bug"))
+
+
+@pytest.mark.parametrize("column", ["image", "file"])
+def test_a_csv_names_stacks_relative_to_itself(folder, tmp_path, column):
+    (folder / "sub" / "list.csv").write_text(f"day,{column}\n1,c.tif\n2,../b.tif\n3, c.tif\n4,\n", encoding="utf-8")
+    assert [path.resolve() for path in find_stacks(folder / "sub" / "list.csv")] == [
+        tmp_path / "sub" / "c.tif",
+        tmp_path / "b.tif",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"stack\nb.tif\n", b"", b"image\n", b"\xff\xfe\x00\x81"])
+def test_a_csv_without_stacks_is_an_error(folder, content):
+    (folder / "list.csv").write_bytes(content)
+    with pytest.raises(BundleError, match=r"list\.csv"):
+        find_stacks(folder / "list.csv")
+
+
+def write_prediction(run, path):
+    volume, preview, statistics = run.outputs(path)
+    volume.parent.mkdir(exist_ok=True)
+    volume.touch()
+    preview.touch()
+    statistics.write_text(json.dumps({"volume": volume.name, "origin": run.origin(path)}), encoding="utf-8")
+
+
+def make_run(folder, **settings):
+    return PredictionRun(folder, folder / "out", skip_finished=True, settings={"overlap": 0.5, **settings})
+
+
+def test_finished_stacks_are_passed_over(folder, caplog):
+    write_prediction(make_run(folder), folder / "b.tif")
+    run = make_run(folder)
+    with caplog.at_level(logging.INFO, "bundle"):
+        run.check()
+        run.finish()
+    assert names(run.pending) == ["a.ome.tiff"]
+    assert "1 of 2 stacks are predicted already" in caplog.text
+    assert "1 of 2 stacks predicted into" in caplog.text
+
+
+def test_a_prediction_from_something_else_is_not_finished(folder):
+    write_prediction(make_run(folder), folder / "b.tif")
+    with pytest.raises(BundleError, match=r"b_pred.*exists already.*--overwrite True"):
+        make_run(folder, overlap=0.25).check()
+    (folder / "b.tif").write_text("changed")
+    with pytest.raises(BundleError, match=r"b_pred.*exists already.*--overwrite True"):
+        make_run(folder).check()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_prediction_that_lacks_a_file_is_not_finished(folder, number):
+    run = make_run(folder)
+    write_prediction(run, folder / "b.tif")
+    run.outputs(folder / "b.tif")[number].unlink()
+    assert not run.is_finished(folder / "b.tif")
+
+
+def test_with_overwrite_nothing_is_passed_over(folder):
+    write_prediction(make_run(folder), folder / "b.tif")
+    run = PredictionRun(folder, folder / "out", overwrite=True, skip_finished=True, settings={"overlap": 0.5})
+    run.check()
+    assert names(run.pending) == ["a.ome.tiff", "b.tif"]
+
+
+def test_different_voxel_sizes_are_noted(folder, caplog):
+    run = PredictionRun(folder, folder / "out")
+    for path, width in zip(run.inputs, (0.1, 0.2), strict=True):
+        with run.measured(path):
+            run.summary.note("ZYX", (3, 4, 5), (0.3, width, width))
+    run.finish()
+    assert "2 different voxel sizes" in caplog.text
+    assert "0.3 x 0.2 x 0.2" in caplog.text
