@@ -1,5 +1,8 @@
 """Damage valid files at random and read them: each case must end in one sentence or in a stack of plausible shape.
 
+A file that was cut off must give the stack of the whole file, if it gives one; only the chunks of an OME-Zarr, which have
+neither length nor checksum, are taken as they come.
+
     python -m tests.fuzz_readers --cases 2000 --seed 0 [--samples FOLDER]
 
 FOLDER may hold further valid files, such as CZI, ND2 and LIF. The cases run in a process of their own with limited
@@ -19,6 +22,7 @@ import warnings
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import fire
 import nibabel
@@ -101,20 +105,29 @@ def _count(folder: Path) -> int:
     return sum(file.is_file() for file in folder.rglob("*"))
 
 
-def read(path: Path) -> str:
-    """Read a file as a prediction does, the first scene and time point where there are several; gives the outcome.
-
-    Raises:
-        AssertionError: the stack is none.
-    """
+def read(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Read a file as a prediction does, the first scene and time point where there are several."""
     reader = FileReader(channel=0)
     try:
-        try:
-            array, meta = reader.get_data(reader.read(str(path)))
-        except BundleError as error:
-            if "--scene" not in str(error) and "--timepoint" not in str(error):
-                raise
-            array, meta = reader.get_data(StackSource(path, 0, 0))
+        return reader.get_data(reader.read(str(path)))
+    except BundleError as error:
+        if "--scene" not in str(error) and "--timepoint" not in str(error):
+            raise
+        return reader.get_data(StackSource(path, 0, 0))
+
+
+def try_to_read(path: Path, whole: Path | None) -> str:
+    """Read a damaged file; gives the outcome.
+
+    Args:
+        path: the file.
+        whole: the undamaged file where the stack must be the same, if there is one.
+
+    Raises:
+        AssertionError: the stack is none, or not that of the undamaged file.
+    """
+    try:
+        array, meta = read(path)
     except BundleError as error:
         sentence = str(error)
         return "one sentence" if str(path) in sentence and "\n" not in sentence else f"not one sentence: {sentence}"
@@ -122,36 +135,38 @@ def read(path: Path) -> str:
     assert 0 < array.nbytes < LARGEST_STACK
     assert len(meta["channel_names"]) == array.shape[0] == 1
     assert all(size > 0 for size in meta["spacing"])
+    if whole is not None:
+        np.testing.assert_array_equal(array, read(whole)[0])
     return "a stack"
 
 
-def read_all(paths: list[Path], results: Connection) -> None:
+def read_all(cases: list[tuple[Path, Path | None]], results: Connection) -> None:
     """Read file after file and send each outcome; what a library prints is dropped."""
     size = resource.getrlimit(resource.RLIMIT_AS)[1]
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_A_RUN, size))
-    logging.disable()
+    logging.lastResort = None
     warnings.simplefilter("ignore")
-    for path in paths:
+    for path, whole in cases:
         signal.alarm(SECONDS_A_CASE)  # its default action ends the process, even within a library's C code
         try:
-            results.send(read(path))
+            results.send(try_to_read(path, whole))
         except BaseException:
             results.send(traceback.format_exc())
     results.close()
 
 
-def outcomes(paths: list[Path]) -> Iterator[str]:
+def outcomes(cases: list[tuple[Path, Path | None]]) -> Iterator[str]:
     """Read the files in a process, and in another one after each that ended it; yields an outcome a file."""
     context = multiprocessing.get_context("fork")
     done = 0
-    while done < len(paths):
+    while done < len(cases):
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=read_all, args=(paths[done:], sender))
+        process = context.Process(target=read_all, args=(cases[done:], sender))
         process.start()
         sender.close()
         try:
-            while done < len(paths):
+            while done < len(cases):
                 outcome = receiver.recv()
                 done += 1
                 yield outcome
@@ -177,15 +192,15 @@ def fuzz(cases: int = 2000, seed: int = 0, samples: str | None = None, keep: str
         if samples is not None:
             suffixes = tuple(suffix for reader in FORMATS for suffix in reader.suffixes)
             seeds += sorted(path for path in Path(samples).rglob("*") if path.name.lower().endswith(suffixes))
-        paths, done = [], []
+        damaged, done = [], []
         for number in range(cases):
             origin = seeds[number % len(seeds)]
             path = Path(place) / f"{number:05d}_{origin.name}"
             (shutil.copytree if origin.is_dir() else shutil.copyfile)(origin, path)
             done.append(damage(path, generator))
-            paths.append(path)
+            damaged.append((path, origin if done[-1].startswith("truncate") and origin.is_file() else None))
         table: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-        for path, what, outcome in zip(paths, done, outcomes(paths), strict=True):
+        for (path, _), what, outcome in zip(damaged, done, outcomes(damaged), strict=True):
             failed = outcome not in ("one sentence", "a stack")
             table["".join(Path(path.name[6:]).suffixes[-2:])]["FAILED" if failed else outcome] += 1
             if failed:

@@ -16,6 +16,15 @@ from bundle.data.lazy_stack import MappedArray, Scene, StackFile
 from bundle.data.pixel_size import Sizes, imagej_pixel_size, ome_pixel_size, plain_pixel_size
 from bundle.data.stack import StackReader
 
+# Of tifffile's log: pages or the description (tag 270) lie outside the file, or the description does not fit the pages.
+SIGNS_OF_DAMAGE = (
+    "invalid page offset",
+    "corrupted file",
+    "TiffTag 270 ",
+    "OME series raised",
+    "series failed to reshape",
+)
+
 
 class TiffReader(StackReader):
     """MONAI reader of TIFF, OME-TIFF and ImageJ stacks; see `StackReader` for arguments, array and metadata.
@@ -35,12 +44,12 @@ class TiffStackFile(StackFile):
     """An open TIFF; thumbnails and labels (single planes beside stacks) are no scenes of it."""
 
     def __init__(self, path: Path) -> None:
-        with _cut_off_pages() as cut_off:
+        with _noticed_damage() as damage:
             self._file = tifffile.TiffFile(path)
             try:
                 series = list(self._file.series)
-                if cut_off:
-                    raise ValueError("it ends before its last page")
+                if damage:
+                    raise ValueError(f"it is cut off or damaged: {damage[0]}")
             except BaseException:
                 self._file.close()
                 raise
@@ -60,14 +69,15 @@ class TiffStackFile(StackFile):
 
 
 @contextmanager
-def _cut_off_pages() -> Iterator[list[str]]:
-    """Collect what tifffile only logs about a file that ends too early (it would return fewer slices)."""
+def _noticed_damage() -> Iterator[list[str]]:
+    """Collect what tifffile only logs about damage, after which it would give fewer slices or other axes."""
     messages: list[str] = []
 
     def notice(record: logging.LogRecord) -> bool:
-        if not any(sign in record.getMessage() for sign in ("invalid page offset", "corrupted file")):
+        message = record.getMessage()
+        if not any(sign in message for sign in SIGNS_OF_DAMAGE):
             return True
-        messages.append(record.getMessage())
+        messages.append(message.partition("> ")[2] or message)
         return False
 
     tifffile.logger().addFilter(notice)

@@ -46,7 +46,7 @@ class CziReader(BioioStackReader):
     kind = "a CZI file"
     plugin = "bioio_czi"
     extra = "czi"
-    options: ClassVar[dict[str, Any]] = {"chunk_dims": ["Y", "X"]}
+    options: ClassVar[dict[str, Any]] = {"chunk_dims": "YX"}
 
 
 class Nd2Reader(BioioStackReader):
@@ -65,7 +65,7 @@ class LifReader(BioioStackReader):
     kind = "a LIF file"
     plugin = "bioio_lif"
     extra = "lif"
-    options: ClassVar[dict[str, Any]] = {"chunk_dims": ["Y", "X"]}
+    options: ClassVar[dict[str, Any]] = {"chunk_dims": "YX"}
 
 
 class BioioStackFile(StackFile):
