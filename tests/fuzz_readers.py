@@ -1,7 +1,7 @@
 """Damage valid files at random and read them: each case must end in one sentence or in a stack of plausible shape.
 
-A file that was cut off must give the stack of the whole file, if it gives one; only the chunks of an OME-Zarr, which have
-neither length nor checksum, are taken as they come.
+A file that was cut off must give the stack of the whole file, if it gives one; only the chunks of an OME-Zarr, which
+have neither length nor checksum, are taken as they come.
 
     python -m tests.fuzz_readers --cases 2000 --seed 0 [--samples FOLDER]
 

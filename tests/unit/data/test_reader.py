@@ -1,179 +1,145 @@
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 from monai.transforms import LoadImage
 
-from bundle.data.tiff_reader import TiffReader
-from bundle.data.writer import write_ome_tiff
+from bundle.data.reader import FORMATS, FileReader
+from bundle.data.vendor_reader import CziReader, LifReader, Nd2Reader
+from bundle.data.zarr_writer import create_ome_zarr
 from bundle.errors import BundleError, find_sentence
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def stack():
-    return np.random.default_rng(0).integers(0, 60000, (2, 7, 5, 6)).astype(np.uint16)
+    return np.random.default_rng(0).integers(0, 60000, (2, 5, 6, 7)).astype(np.uint16)
 
 
-def read(path, **options):
-    reader = TiffReader(**options)
-    return reader.get_data(reader.read(path))
+def write_zarr(path, stack):
+    create_ome_zarr(path, stack.shape, spacing=(1, 1, 1), channel_names=["a", "b"], dtype=stack.dtype)[:] = stack
 
 
-def test_ome_tiff_through_monai(tmp_path, stack, caplog):
-    path = tmp_path / "a.ome.tiff"
-    write_ome_tiff(path, stack, spacing=(0.5, 0.2, 0.1), channel_names=["bf", "dna"])
-    with caplog.at_level(logging.INFO, "bundle"):
-        image = LoadImage(reader=TiffReader(), dtype=None, image_only=True, ensure_channel_first=True)(path)
-    np.testing.assert_array_equal(image.numpy(), stack)
-    assert not image.is_floating_point()  # MONAI itself widens uint16 to int32
-    assert image.meta["spacing"] == pytest.approx((0.5, 0.2, 0.1))
-    assert image.meta["channel_names"] == ["bf", "dna"]
-    assert image.meta["filename_or_obj"] == str(path)
-    np.testing.assert_allclose(np.diag(image.affine), [0.5, 0.2, 0.1, 1])
-    (line,) = [record.getMessage() for record in caplog.records]
-    for part in (str(path), "CZYX", "(2, 7, 5, 6)", "bf", "dna", "(0.5, 0.2, 0.1)", "uint16"):
-        assert part in line
-
-
-@pytest.mark.parametrize(("unit", "factor"), [("nm", 1e-3), ("mm", 1e3), ("µm", 1), ("Å", 1e-4)])
-def test_ome_units_become_micrometres(tmp_path, stack, unit, factor):
-    sizes = {f"PhysicalSize{axis}": size for axis, size in zip("ZYX", (3.0, 2.0, 1.0), strict=True)}
-    units = {f"PhysicalSize{axis}Unit": unit for axis in "ZYX"}
-    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata={"axes": "CZYX", **sizes, **units})
-    assert read(tmp_path / "a.ome.tif")[1]["spacing"] == pytest.approx((3 * factor, 2 * factor, factor))
-
-
-def test_ome_axes_are_put_in_order(tmp_path, stack):
-    tifffile.imwrite(tmp_path / "a.ome.tif", stack.swapaxes(0, 1), metadata={"axes": "ZCYX"})
-    np.testing.assert_array_equal(read(tmp_path / "a.ome.tif")[0], stack)
-
-
-def test_imagej_hyperstack(tmp_path, stack):
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        stack.swapaxes(0, 1),
-        imagej=True,
-        resolution=(10, 5),
-        metadata={"axes": "ZCYX", "spacing": 0.4, "unit": "micron"},
-    )
-    array, meta = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(array, stack)
-    assert meta["spacing"] == pytest.approx((0.4, 0.2, 0.1))
-
-
-def test_imagej_escaped_micro_sign(tmp_path, stack):
-    tifffile.imwrite(
-        tmp_path / "a.tif", stack[0], imagej=True, resolution=(4, 4), metadata={"spacing": 2, "unit": "\\u00B5m"}
-    )
-    assert read(tmp_path / "a.tif")[1]["spacing"] == pytest.approx((2, 0.25, 0.25))
-
-
-@pytest.mark.parametrize("metadata", [None, {}])
-def test_plain_pages_are_slices_at_the_default_spacing_with_a_warning(tmp_path, stack, caplog, metadata):
-    tifffile.imwrite(tmp_path / "a.tif", stack[0], metadata=metadata)
-    array, meta = read(tmp_path / "a.tif", default_spacing=(0.3, 0.2, 0.1))
-    np.testing.assert_array_equal(array, stack[:1])
-    assert meta["spacing"] == (0.3, 0.2, 0.1)
-    assert meta["channel_names"] == ["channel_0"]
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "no pixel size" in warning
-    assert '--spacing "[Z,Y,X]"' in warning
-
-
-def test_plain_resolution_of_a_microscope_is_believed_and_that_of_a_printer_is_not(tmp_path, stack):
-    tifffile.imwrite(tmp_path / "a.tif", stack[0], resolution=(1e5, 5e4), resolutionunit="CENTIMETER", metadata=None)
-    tifffile.imwrite(tmp_path / "b.tif", stack[0], resolution=(300, 300), resolutionunit="INCH", metadata=None)
-    assert read(tmp_path / "a.tif")[1]["spacing"] == pytest.approx((0.29, 0.2, 0.1))
-    assert read(tmp_path / "b.tif")[1]["spacing"] == pytest.approx((0.29, 0.29, 0.29))
-
-
-def test_spacing_can_be_overridden(tmp_path, stack, caplog):
-    write_ome_tiff(tmp_path / "a.tif", stack, spacing=(1, 1, 1), channel_names=["a", "b"])
-    _, meta = read(tmp_path / "a.tif", spacing=[0.3, 0.2, 0.1])
-    assert meta["spacing"] == (0.3, 0.2, 0.1)
-    np.testing.assert_allclose(np.diag(meta["affine"]), [0.3, 0.2, 0.1, 1])
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-
-
-@pytest.mark.parametrize("spacing", [[1, 2], [0, 1, 1], [1, 1, float("nan")], "0.1", [1, 1, "x"]])
-def test_an_impossible_spacing_is_an_error(spacing):
-    with pytest.raises(BundleError, match="--spacing"):
-        TiffReader(spacing=spacing)
-
-
-def test_a_plane_is_a_single_slice_with_a_warning(tmp_path, stack, caplog):
-    write_ome_tiff(tmp_path / "a.tif", stack[:1, :1], spacing=(1, 1, 1), channel_names=["a"])
-    assert read(tmp_path / "a.tif")[0].shape == (1, 1, 5, 6)
-    assert "single slice" in caplog.text
-
-
-def test_byte_order_and_bool_become_what_torch_takes(tmp_path, stack):
-    tifffile.imwrite(tmp_path / "a.tif", stack[0], byteorder=">")
-    array, _ = read(tmp_path / "a.tif")
-    assert array.dtype.isnative
-    np.testing.assert_array_equal(array[0], stack[0])
-    tifffile.imwrite(tmp_path / "b.tif", stack[0] > 3)
-    assert read(tmp_path / "b.tif")[0].dtype == np.uint8
-
-
-def test_a_thumbnail_beside_the_stack_does_not_count(tmp_path, stack):
-    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
-        writer.write(stack[0])
-        writer.write(stack[0, 0, ::2, ::2])
-    np.testing.assert_array_equal(read(tmp_path / "a.tif")[0], stack[:1])
-
-
-def write_truncated(path, **options):
-    tifffile.imwrite(path, np.random.default_rng(0).random((5, 40, 50)).astype(np.float32), **options)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-UNUSABLE = {
-    "colour": (lambda p, _: tifffile.imwrite(p, np.zeros((5, 9, 9, 3), np.uint8), photometric="rgb"), "colour image"),
-    "times": (
-        lambda p, s: tifffile.imwrite(p, s, ome=True, metadata={"axes": "TZYX"}),
-        "2 timepoints of 7 slices; give --timepoint an index from 0 to 1",
-    ),
-    "times for z": (
-        lambda p, s: tifffile.imwrite(p, s[0], imagej=True, metadata={"axes": "TYX"}),
-        "7 timepoints of one slice.*--axes if these are its slices",
-    ),
-    "unnamed axes": (lambda p, s: tifffile.imwrite(p, np.stack([s] * 5)[:, 0, None].repeat(5, 1)), "axes QQQYX"),
-    "complex": (lambda p, s: tifffile.imwrite(p, s[0].astype(np.complex64)), "complex64"),
-    "text": (lambda p, _: p.write_text("hello"), "not a TIFF file"),
-    "empty": (lambda p, _: p.write_bytes(b""), "not a TIFF file"),
-    "folder": (lambda p, _: p.mkdir(), "is a folder"),
-    "missing": (lambda *_: None, "is not there"),
-    "cut plain": (lambda p, _: write_truncated(p), "check that it is complete"),
-    "cut pages": (lambda p, _: write_truncated(p, metadata=None), "check that it is complete"),
-    "cut imagej": (lambda p, _: write_truncated(p, imagej=True), "check that it is complete"),
-    "cut ome": (lambda p, _: write_truncated(p, ome=True, compression="zlib"), "check that it is complete"),
+WRITE = {
+    "a.TIF": lambda path, stack: tifffile.imwrite(path, stack),
+    "a.nii.gz": lambda path, stack: nibabel.save(nibabel.Nifti1Image(stack[:, None].T, np.eye(4)), path),
+    "a.npy": np.save,
+    "a.npz": np.savez,
+    "a.ome.zarr": write_zarr,
+    "a folder of another name": write_zarr,
 }
 
 
-@pytest.mark.parametrize("case", UNUSABLE)
-def test_what_is_no_stack_is_one_sentence_that_names_the_file(tmp_path, stack, case):
-    write, found = UNUSABLE[case]
-    path = tmp_path / "stack.tif"
-    write(path, stack)
+def read(path, **options):
+    reader = FileReader(**options)
+    return reader.get_data(reader.read(path))
+
+
+@pytest.mark.parametrize("name", WRITE)
+def test_the_format_is_known_by_its_name(tmp_path, stack, name):
+    WRITE[name](tmp_path / name, stack)
+    options = {"axes": "CZYX"} if name.endswith((".TIF",)) else {}
+    image = LoadImage(reader=FileReader(**options), dtype=None, image_only=True, ensure_channel_first=True)(
+        tmp_path / name
+    )
+    np.testing.assert_array_equal(image.numpy(), stack)
+
+
+def test_no_suffix_has_two_readers():
+    suffixes = [suffix for reader in FORMATS for suffix in reader.suffixes]
+    assert len(set(suffixes)) == len(suffixes)
+    assert set(FileReader.suffixes) == set(suffixes)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a.jpg", r"a\.jpg is of no known format; its name should end in .*\.tif.*\.nii.*\.czi"),
+        ("folder", "is a folder, not a file"),
+        ("gone.tif", "is not there"),
+        ("text.tif", "text.tif cannot be read as a TIFF stack"),
+        ("text.nii", "text.nii cannot be read as a NIfTI volume"),
+        ("text.npy", "text.npy cannot be read as a NumPy array"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path, name, found):
+    (tmp_path / "folder").mkdir()
+    for file in ("a.jpg", "text.tif", "text.nii", "text.npy"):
+        (tmp_path / file).write_text("hello")
     with pytest.raises((BundleError, RuntimeError), match=found) as caught:
-        LoadImage(reader=TiffReader(), dtype=None)(path)
-    sentence = find_sentence(caught.value)
-    assert sentence is not None
-    assert str(path) in sentence
-    assert "\n" not in sentence
+        LoadImage(reader=FileReader(), dtype=None)(tmp_path / name)
+    assert "\n" not in find_sentence(caught.value)
 
 
-def test_several_images_in_one_file_are_an_error_that_lists_them(tmp_path, stack):
-    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
-        writer.write(stack[0], metadata={"axes": "ZYX", "Name": "left"})
-        writer.write(stack[1], metadata={"axes": "ZYX", "Name": "right"})
-    with pytest.raises(BundleError, match=r"2 scenes \(0: 'left'.*1: 'right'.*--scene an index from 0 to 1"):
-        read(tmp_path / "a.ome.tif")
+@pytest.mark.parametrize("axes", ["CZY", "CCYX", "QZYX", "", "C Z Y X", 5])
+def test_axes_that_name_nothing(axes):
+    with pytest.raises(BundleError, match="--axes"):
+        FileReader(axes=axes)
 
 
-def test_suffixes():
-    assert TiffReader().verify_suffix("A.OME.TIF")
-    assert TiffReader().verify_suffix(["a.tiff", "b.tif"])
-    assert not TiffReader().verify_suffix("a.nii.gz")
+def test_axes_of_another_number(tmp_path, stack):
+    np.save(tmp_path / "a.npy", stack)
+    with pytest.raises(BundleError, match=r"4 axes \(CZYX \(2, 5, 6, 7\)\), but --axes TCZYX names 5"):
+        read(tmp_path / "a.npy", axes="tczyx")
+
+
+@pytest.mark.parametrize("count", ["6 timepoints", "no timepoint 6"])
+def test_a_timepoint_that_is_not_there(tmp_path, stack, count):
+    np.save(tmp_path / "a.npy", np.stack([stack] * 6))
+    with pytest.raises(BundleError, match=f'{count}.*--timepoint an index from 0 to 5, or "all"'):
+        read(f"{tmp_path}/a.npy[timepoint=6]")
+
+
+@pytest.mark.parametrize(
+    ("channel", "found"),
+    [
+        (2, r"a\.npy has no channel 2; choose one by name or index \(0: channel_0, 1: channel_1\)"),
+        ("dna", "no channel named 'dna'"),
+        (None, "no channels named as transmitted light"),
+    ],
+)
+def test_a_missing_channel(tmp_path, stack, channel, found):
+    np.save(tmp_path / "a.npy", stack)
+    with pytest.raises(BundleError, match=found):
+        read(tmp_path / "a.npy", channel=channel)
+
+
+def test_one_channel_by_index_name_or_meaning(tmp_path, stack):
+    metadata = {"axes": "CZYX", "Channel": {"Name": ["DNA", "Brightfield"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=metadata)
+    for channel in (1, "brightfield", None):
+        array, meta = read(tmp_path / "a.ome.tif", channel=channel)
+        np.testing.assert_array_equal(array, stack[1:])
+        assert meta["channel_names"] == ["Brightfield"]
+
+
+@pytest.mark.parametrize("reader", [CziReader, Nd2Reader, LifReader])
+def test_a_missing_plugin_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch, reader):
+    monkeypatch.setitem(sys.modules, reader.plugin, None)
+    path = tmp_path / f"a{reader.suffixes[0]}"
+    path.touch()
+    with pytest.raises(BundleError, match=rf'{path} needs {reader.plugin}.*pip install -e "\.\[{reader.extra}\]"'):
+        read(path)
+
+
+def test_every_line_of_the_log_names_the_stack(tmp_path, stack, caplog):
+    np.save(tmp_path / "a.npy", stack[None])
+    with caplog.at_level(logging.INFO, "bundle"):
+        read(f"{tmp_path}/a.npy[timepoint=0]", spacing=1, channel=1)
+    (line,) = [record.getMessage() for record in caplog.records]
+    for part in ("a.npy[timepoint=0]", "TCZYX", "(1, 5, 6, 7)", "channel_1", "(1.0, 1.0, 1.0)", "uint16"):
+        assert part in line
+
+
+def test_damaged_files_end_in_one_sentence_or_a_stack():
+    """A small part of what `python -m tests.fuzz_readers` does."""
+    command = [sys.executable, "-m", "tests.fuzz_readers", "--cases", "160", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "160 cases" in done.stdout

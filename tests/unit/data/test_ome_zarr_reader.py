@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from bundle.data.ome_zarr_reader import OMEZarrReader
+from bundle.errors import BundleError
+
+zarr = pytest.importorskip("zarr")
+
+AXES = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx")]
+
+
+@pytest.fixture
+def stack():
+    return np.random.default_rng(0).integers(0, 60000, (2, 5, 6, 7)).astype(np.uint16)
+
+
+def write(path, array, axes=AXES, scale=(1, 0.3, 0.2, 0.1), whole=None, version=2, names=("bf", "dna")):
+    """Write an OME-Zarr by hand: NGFF 0.4 in Zarr format 2, or 0.5 in format 3; a smaller level after the first."""
+    group = zarr.open_group(path, mode="w", zarr_format=version)
+    for level, part in (("full", array), ("half", array[..., ::2, ::2])):
+        group.create_array(level, shape=part.shape, chunks=(*(1,) * (part.ndim - 2), 4, 4), dtype=part.dtype)[:] = part
+    transformations = [{"type": "scale", "scale": list(scale)}] if scale else []
+    datasets = [{"path": path, "coordinateTransformations": transformations} for path in ("full", "half")]
+    multiscales = {"datasets": datasets, "name": "cells"}
+    if axes is not None:
+        multiscales["axes"] = axes
+    if whole is not None:
+        multiscales["coordinateTransformations"] = [{"type": "scale", "scale": list(whole)}]
+    metadata = {"multiscales": [multiscales], "omero": {"channels": [{"label": name} for name in names]}}
+    group.attrs.update({"ome": {"version": "0.5", **metadata}} if version == 3 else metadata)
+
+
+def read(path, **options):
+    reader = OMEZarrReader(**options)
+    return reader.get_data(reader.read(path))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_highest_resolution_with_names_and_spacing(tmp_path, stack, version):
+    write(tmp_path / "a.ome.zarr", stack, version=version)
+    array, meta = read(tmp_path / "a.ome.zarr")
+    np.testing.assert_array_equal(array, stack)
+    assert meta["channel_names"] == ["bf", "dna"]
+    assert meta["spacing"] == pytest.approx((0.3, 0.2, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("units", "scale", "whole", "expected"),
+    [
+        (["nanometer"] * 3, (1, 300, 200, 100), None, (0.3, 0.2, 0.1)),
+        (["millimeter", "micrometer", "micrometer"], (1, 3e-4, 0.2, 0.1), None, (0.3, 0.2, 0.1)),
+        (["micrometer"] * 3, (1, 3, 2, 1), (1, 0.1, 0.1, 0.1), (0.3, 0.2, 0.1)),
+        (["micrometer"] * 3, (1, 1, 1, 1), None, (1, 1, 1)),
+        ([None] * 3, (1, 0.3, 0.2, 0.1), None, (0.3, 0.2, 0.1)),
+        ([None] * 3, (1, 1, 1, 1), None, (0.5, 0.5, 0.5)),
+        (["second"] * 3, (1, 0.3, 0.2, 0.1), None, (0.5, 0.5, 0.5)),
+        (["micrometer"] * 3, None, None, (0.5, 0.5, 0.5)),
+    ],
+)
+def test_units_and_scales(tmp_path, stack, units, scale, whole, expected):
+    axes = [AXES[0], *({"name": name, "unit": unit} for name, unit in zip("zyx", units, strict=True))]
+    write(tmp_path / "a.zarr", stack, axes, scale, whole)
+    assert read(tmp_path / "a.zarr", default_spacing=0.5)[1]["spacing"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("axes", [None, ["t", "c", "z", "y", "x"]])
+def test_older_versions(tmp_path, stack, axes):
+    write(tmp_path / "a.zarr", stack[None], axes, scale=None)
+    np.testing.assert_array_equal(read(tmp_path / "a.zarr")[0], stack)
+
+
+def test_only_the_chunks_asked_for_are_read(tmp_path, stack):
+    write(tmp_path / "a.zarr", stack)
+    for chunk in (tmp_path / "a.zarr" / "full").rglob("*"):
+        if chunk.is_file() and not chunk.name.startswith(".") and "1.2.0.0" not in chunk.name:
+            chunk.write_bytes(b"damaged")
+    with OMEZarrReader().open(tmp_path / "a.zarr") as lazy:
+        np.testing.assert_array_equal(lazy.read(1, slice(2, 3), slice(0, 4), slice(1, 4)), stack[1, 2:3, :4, 1:4])
+        with pytest.raises(BundleError, match=r"a\.zarr cannot be read as an OME-Zarr image"):
+            lazy.read(0)
+
+
+def test_the_images_of_a_collection_are_its_scenes(tmp_path, stack):
+    zarr.open_group(tmp_path / "all.zarr", mode="w", zarr_format=2).attrs["bioformats2raw.layout"] = 3
+    for number in range(2):
+        write(tmp_path / "all.zarr" / str(number), stack + number)
+    with pytest.raises(BundleError, match=r"2 scenes \(0: cells, 1: cells\); give --scene"):
+        read(tmp_path / "all.zarr")
+    np.testing.assert_array_equal(read(f"{tmp_path}/all.zarr[scene=1]")[0], stack + 1)
+    np.testing.assert_array_equal(read(tmp_path / "all.zarr" / "0")[0], stack)
+
+
+def test_what_is_no_image(tmp_path):
+    zarr.open_group(tmp_path / "empty.zarr", mode="w", zarr_format=2)
+    with pytest.raises(BundleError, match="no OME metadata"):
+        read(tmp_path / "empty.zarr")
+    zarr.open_group(tmp_path / "plate.zarr", mode="w", zarr_format=2).attrs["plate"] = {}
+    with pytest.raises(BundleError, match=r"plate or well; give the folder of one image"):
+        read(tmp_path / "plate.zarr")
+    (tmp_path / "no.zarr").mkdir()
+    with pytest.raises(BundleError, match="cannot be read as an OME-Zarr image"):
+        read(tmp_path / "no.zarr")
+
+
+def test_a_missing_package_is_named(tmp_path, stack, monkeypatch):
+    write(tmp_path / "a.zarr", stack)
+    monkeypatch.setattr("bundle.data.ome_zarr_reader.find_spec", lambda _: None)
+    with pytest.raises(BundleError, match=r'pip install "zarr>=3"'):
+        read(tmp_path / "a.zarr")
