@@ -130,7 +130,7 @@ class OutOfCore:
             shape = lazy.shape[1:]
             own = [size or default for size, default in zip(lazy.spacing, self.network.spacing, strict=True)]
             finer = math.prod(max(1.0, size / wanted) for size, wanted in zip(own, self.network.spacing, strict=True))
-            need = math.prod(shape) * finer * (2 * lazy.dtype.itemsize + 20 + 20 * len(self.network.tasks))
+            need = math.prod(shape) * finer * (2 * lazy.dtype.itemsize + 40 + 28 * len(self.network.tasks))
             return need > SHARE_OF_MEMORY * free_memory()
 
     def _predict(self, path: Path) -> None:

@@ -1,0 +1,252 @@
+"""Stacks predicted slab by slab, through the config: the values of a whole stack, and what happens on the way."""
+
+import csv
+import json
+import logging
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from monai.bundle import run
+from scipy.ndimage import gaussian_filter
+
+from bundle.checkpoint import save_network
+from bundle.data.reader import FileReader
+from bundle.data.writer import write_ome_tiff
+from bundle.data.zarr_writer import create_ome_zarr
+from bundle.errors import find_sentence
+from bundle.inference import out_of_core
+from bundle.inference.unfinished import UnfinishedPrediction
+from bundle.networks import RepMode
+
+CONFIG = Path(__file__).parents[2] / "configs" / "inference.yaml"
+SPACING = (0.35, 0.2, 0.25)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A tiny network whose batch norms have seen data, so that its predictions are of the size of z-scores."""
+    torch.manual_seed(0)
+    network = RepMode(["dna", "zo1"], base_width=1, target_statistics={"dna": (100.0, 20.0)}).train()
+    with torch.no_grad():
+        for _ in range(30):
+            network(torch.randn(2, 1, 16, 32, 32), torch.tensor([0, 1]))
+        for name, parameter in network.unet.last.named_parameters():
+            parameter.mul_(1 if "gate" in name else 50)
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    save_network(network.eval(), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_folder_and_hooks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sys.excepthook
+    yield
+    sys.excepthook = before
+    for handler in logging.getLogger().handlers:
+        handler.filters.clear()
+
+
+def voxels(shape):
+    """Camera counts with structure of about a voxel, as a microscope blurs what it sees."""
+    blurred = gaussian_filter(np.random.default_rng(0).normal(size=(1, *shape)), (0, 1, 1, 1))
+    return (1000 + 2000 * blurred / blurred.std()).clip(0).astype(np.uint16)
+
+
+def predict(checkpoint, **options):
+    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "inferer#progress": False, **options}
+    run(config_file=str(CONFIG), logging_file=False, **knobs)
+
+
+def sentence_of(checkpoint, **options):
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        predict(checkpoint, **options)
+    sentence = find_sentence(caught.value)
+    assert sentence is not None, repr(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def load(path):
+    return FileReader().load(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "options"),
+    [
+        ((50, 40, 36), (0.29, 0.29, 0.29), {}),
+        ((50, 40, 36), SPACING, {}),
+        ((70, 20, 24), (0.1, 0.4, 0.29), {"overlap": 0.25}),
+        ((9, 20, 24), (1.0, 0.2, 0.2), {"zscore_order": "after"}),
+        ((40, 33, 24), SPACING, {"output_grid": "network", "include_input": True}),
+        ((20, 33, 24), SPACING, {"output_units": "camera", "tasks": ["dna"]}),
+        ((1, 20, 24), SPACING, {"tasks": ["zo1"]}),
+    ],
+)
+def test_slabs_give_the_prediction_of_the_whole(checkpoint, shape, spacing, options):
+    write_ome_tiff("cell.tif", voxels(shape), spacing=spacing, channel_names=["brightfield"])
+    predict(checkpoint, input="cell.tif", output_dir="whole", out_of_core=False, **options)
+    predict(checkpoint, input="cell.tif", output_dir="slabs", out_of_core=True, **options)
+    whole, slabs = load("whole/cell_pred.ome.tiff"), load("slabs/cell_pred.ome.zarr")
+    assert slabs.channel_names == whole.channel_names
+    assert slabs.spacing == pytest.approx(whole.spacing)
+    for found, expected in zip(slabs.array, whole.array, strict=True):
+        assert expected.std() > 0.1
+        np.testing.assert_allclose(found, expected, atol=1e-5 * expected.std(), rtol=1e-5)
+    records = [json.loads(Path(f"{name}/cell_pred.json").read_text()) for name in ("whole", "slabs")]
+    means = [record["image_statistics"]["mean"] for record in records]
+    assert means[0] == pytest.approx(means[1], rel=1e-6)
+    for key in ("shape", "channels", "spacing_um_zyx", "origin"):
+        assert records[0][key] == records[1][key]
+    assert sorted(path.name for path in Path("slabs").iterdir()) == [
+        "cell_pred.json",
+        "cell_pred.ome.zarr",
+        "cell_pred.png",
+    ]
+
+
+def test_ome_zarr_goes_in_and_comes_out(checkpoint):
+    write_ome_tiff("cell.tif", voxels((40, 40, 36)), spacing=SPACING, channel_names=["bf"])
+    level = create_ome_zarr(
+        "cells.ome.zarr", (1, 40, 40, 36), spacing=SPACING, channel_names=["bf"], dtype=np.uint16, chunks=(1, 7, 16, 16)
+    )
+    level[:] = voxels((40, 40, 36))
+    predict(checkpoint, input="cell.tif", output_dir="out", out_of_core=False)
+    predict(checkpoint, input="cells.ome.zarr", output_dir="out", out_of_core=True)
+    np.testing.assert_allclose(load("out/cells_pred.ome.zarr").array, load("out/cell_pred.ome.tiff").array, atol=1e-5)
+
+
+def stop_after(monkeypatch, slabs, error):
+    """Let the run end with `error` when it wants to write one slab more than so many; tells what was written."""
+    write, written = UnfinishedPrediction.write, []
+
+    def limited(self, level, start, slab):
+        if len(written) == slabs:
+            raise error
+        written.append(start)
+        write(self, level, start, slab)
+
+    monkeypatch.setattr(UnfinishedPrediction, "write", limited)
+    return written
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_interrupted_run_goes_on_from_the_slabs_that_are_done(checkpoint, monkeypatch, error):
+    write_ome_tiff("cell.tif", voxels((50, 20, 24)), spacing=(0.2, 0.3, 0.3), channel_names=["bf"])
+    options = {"input": "cell.tif", "out_of_core": True}
+    predict(checkpoint, output_dir="once", **options)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2, error)
+        if isinstance(error, OSError):
+            assert "No space left on device" in sentence_of(checkpoint, output_dir="out", **options)
+        else:
+            with pytest.raises((KeyboardInterrupt, RuntimeError)):
+                predict(checkpoint, output_dir="out", **options)
+    assert not list(Path("out").glob("cell_pred*"))
+    refused = sentence_of(checkpoint, output_dir="out", overlap=0.25, **options)
+    assert "unfinished prediction that was begun with another overlap" in refused
+    with monkeypatch.context() as patch:
+        written = stop_after(patch, 100, None)
+        predict(checkpoint, output_dir="out", **options)
+    assert written == [32, 48]
+    np.testing.assert_array_equal(load("out/cell_pred.ome.zarr").array, load("once/cell_pred.ome.zarr").array)
+    assert Path("out/cell_pred.png").read_bytes() == Path("once/cell_pred.png").read_bytes()
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "cell_pred.json",
+        "cell_pred.ome.zarr",
+        "cell_pred.png",
+    ]
+
+
+def test_with_overwrite_an_unfinished_run_with_other_options_begins_anew(checkpoint, monkeypatch):
+    write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    options = {"input": "cell.tif", "out_of_core": True, "output_dir": "out"}
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, OSError(28, "No space left on device"))
+        sentence_of(checkpoint, **options)
+    predict(checkpoint, overlap=0, overwrite=True, **options)
+    predict(checkpoint, **{**options, "output_dir": "once"}, overlap=0)
+    np.testing.assert_array_equal(load("out/cell_pred.ome.zarr").array, load("once/cell_pred.ome.zarr").array)
+
+
+def test_what_it_takes_is_told_before(checkpoint, caplog):
+    write_ome_tiff("cell.tif", voxels((40, 40, 24)), spacing=(0.29,) * 3, channel_names=["bf"])
+    with caplog.at_level(logging.INFO, "bundle"):
+        predict(checkpoint, input="cell.tif", output_dir="out", out_of_core=True)
+    assert "cell.tif is predicted slab by slab: 8 windows in 4 rows, about" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("patch", "found"),
+    [
+        (("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1)), "takes up to .* GB, but out has"),
+        (("bundle.inference.out_of_core.free_memory", lambda: 10), "A slab of cell.tif takes about .*--roi_size"),
+    ],
+)
+def test_too_little_room_is_one_sentence_before_anything_is_written(checkpoint, monkeypatch, patch, found):
+    write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    monkeypatch.setattr(*patch)
+    sentence = sentence_of(checkpoint, input="cell.tif", output_dir="out", out_of_core=True)
+    assert re.search(found, sentence)
+    assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [({"out_of_core": "perhaps"}, "out_of_core"), ({"output_dtype": "uint16"}, "--output_dtype float32")],
+)
+def test_options_that_do_not_go_are_one_sentence(checkpoint, options, found):
+    write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    options = {"out_of_core": True, **options}
+    assert found in sentence_of(checkpoint, input="cell.tif", output_dir="out", **options)
+
+
+def test_left_to_itself_it_looks_at_the_free_memory(checkpoint, monkeypatch):
+    write_ome_tiff("small.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    write_ome_tiff("large.tif", voxels((60, 30, 24)), spacing=SPACING, channel_names=["bf"])
+    monkeypatch.setattr(out_of_core, "free_memory", lambda: 3_000_000)
+    predict(checkpoint, input=["small.tif", "large.tif"], output_dir="out", overlap=0)
+    assert {path.name for path in Path("out").glob("*_pred.ome*")} == {"small_pred.ome.tiff", "large_pred.ome.zarr"}
+    assert zarr.open_group("out/large_pred.ome.zarr", mode="r")["0"].shape == (2, 60, 30, 24)
+
+
+def test_many_stacks_in_one_run_and_again(checkpoint, caplog):
+    Path("in").mkdir()
+    write_ome_tiff("in/a.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    write_ome_tiff("in/c.tif", voxels((6, 20, 24)), spacing=(0.5, 0.1, 0.1), channel_names=["bf"])
+    write_ome_tiff("in/d.tif", np.full((1, 6, 20, 24), 7, np.uint16), spacing=(0.5, 0.1, 0.1), channel_names=["bf"])
+    Path("in/b.tif").write_text("no TIFF")
+    Path("list.csv").write_text("image\n" + "\n".join(f"in/{name}.tif" for name in "abcd"))
+    options = {"input": "list.csv", "output_dir": "out", "tasks": ["dna"]}
+    assert sentence_of(checkpoint, **options).startswith("2 of 4 stacks could not be predicted (b.tif, d.tif)")
+    assert "2 different voxel sizes" in caplog.text
+
+    def summary():
+        with Path("out/summary.csv").open(newline="") as file:
+            return {Path(row["file"]).name: row for row in csv.DictReader(file)}
+
+    first = summary()
+    assert [row["status"] for row in first.values()] == ["predicted", "failed", "predicted", "failed"]
+    assert (first["c.tif"]["axes"], first["c.tif"]["shape"]) == ("ZYX", "6 x 20 x 24")
+    assert first["c.tif"]["spacing_um"] == "0.5 x 0.1 x 0.1"
+    assert "b.tif" in first["b.tif"]["error"]
+    assert float(first["a.tif"]["peak_memory_mb"]) > 10
+
+    write_ome_tiff("in/b.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"], overwrite=True)
+    write_ome_tiff("in/d.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"], overwrite=True)
+    before = Path("out/a_pred.ome.tiff").stat()
+    predict(checkpoint, **options)
+    again = summary()
+    assert {row["status"] for row in again.values()} == {"predicted"}
+    assert again["a.tif"] == first["a.tif"]
+    assert Path("out/a_pred.ome.tiff").stat() == before
+    with caplog.at_level(logging.INFO, "bundle"):
+        predict(checkpoint, **options)
+    assert "4 of 4 stacks are predicted already" in caplog.text
+    assert "a_pred" in sentence_of(checkpoint, **options, overlap=0)
