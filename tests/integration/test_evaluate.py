@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
 from bundle.checkpoint import save_network
-from bundle.data.reader import TiffReader
+from bundle.data.tiff_reader import TiffReader
 from bundle.errors import find_sentence
 from bundle.networks import RepMode
 

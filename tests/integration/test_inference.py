@@ -14,7 +14,7 @@ from bioio import BioImage
 from monai.bundle import ConfigWorkflow, run
 
 from bundle.checkpoint import save_network
-from bundle.data.reader import TiffReader
+from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
 from bundle.networks import RepMode

@@ -6,9 +6,9 @@ import pytest
 import tifffile
 
 from bundle.data.manifest import read_manifest
-from bundle.data.reader import TiffReader
 from bundle.data.simulate_dataset import plan_dataset, share_out, simulate_dataset
 from bundle.data.simulate_structure import STRUCTURES
+from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError
 from scripts.compare_simulation import compare_simulation
 from scripts.simulate import simulate
