@@ -23,7 +23,7 @@ from bundle.networks import RepMode
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 STACKS = ["real_brightfield_dna.ome.tif", "real_brightfield_AICS-12.ome.tif"]
-CROP = (slice(None), slice(0, 24), slice(0, 96), slice(0, 96))
+CROP = (slice(None), slice(0, 16), slice(0, 80), slice(0, 80))
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real stacks are not here")
 
