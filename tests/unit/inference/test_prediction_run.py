@@ -2,6 +2,7 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bundle.errors import BundleError
@@ -47,10 +48,39 @@ def test_nothing_there_is_an_error(folder, monkeypatch, source):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("cell.ome.tiff", "cell"), ("a.b.tif", "a.b"), ("X.OME.TIF", "X"), ("stack.czi", "stack"), (".tif", ".tif")],
+    [
+        ("cell.ome.tiff", "cell"),
+        ("a.b.tif", "a.b"),
+        ("X.OME.TIF", "X"),
+        ("stack.czi", "stack"),
+        (".tif", ".tif"),
+        ("c.ome.zarr", "c"),
+        ("c.nii.gz", "c"),
+        ("c.lif[scene=1]", "c_s001"),
+        ("c.czi[scene=0,timepoint=12]", "c_s000_t012"),
+    ],
 )
 def test_stem(name, expected):
     assert stem(Path("folder") / name) == expected
+
+
+def test_folders_that_are_stacks(folder):
+    for name in ("d.ome.zarr", "sub/e.zarr", "d_pred.ome.zarr"):
+        (folder / name).mkdir()
+    assert names(find_stacks(folder)) == ["a.ome.tiff", "b.tif", "d.ome.zarr"]
+    assert names(find_stacks(folder / "d.ome.zarr")) == ["d.ome.zarr"]
+    assert names(find_stacks(f"{folder}/sub/*")) == ["c.tif", "e.zarr"]
+
+
+def test_each_scene_and_timepoint_is_a_stack_of_its_own(folder):
+    np.savez(folder / "sub" / "x.npz", np.zeros((2, 1, 3, 4, 4)), np.zeros((3, 4, 4)))
+    run = PredictionRun([folder / "b.tif", folder / "sub" / "x.npz"], folder / "out", scene="all", timepoint="all")
+    expected = ["b.tif", *(f"x.npz[scene={scene},timepoint={point}]" for scene, point in ((0, 0), (0, 1), (1, 0)))]
+    assert names(run.inputs) == expected  # b.tif is empty: reading it will say so
+    assert run.outputs(run.inputs[2])[1] == folder / "out" / "x_s000_t001_pred.png"
+    run.check()
+    chosen = PredictionRun(folder / "sub" / "x.npz", folder / "out", scene=1)
+    assert names(chosen.inputs) == ["x.npz[scene=1]"]
 
 
 def test_outputs_stand_in_the_output_folder(folder):
