@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import zarr
 from numcodecs import Blosc
-from skimage.transform import downscale_local_mean
 
 from bundle.data.channel_color import channel_colors
 from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
@@ -142,7 +141,7 @@ def build_pyramid(path: str | Path) -> None:
         step = _finest_axes(level.shape[1:], [size * factor for size, factor in zip(spacing, factors[-1], strict=True)])
         shape = (level.shape[0], *(-(-length // by) for length, by in zip(level.shape[1:], step, strict=True)))
         smaller = _create_level(group, str(len(factors)), shape, tuple(map(min, level.chunks, shape)), level.dtype)
-        _fill_by_means(smaller, level, (1, *step))
+        _fill_by_means(smaller, level, step)
         level = smaller
         factors.append((factors[-1][0] * step[0], factors[-1][1] * step[1], factors[-1][2] * step[2]))
     omero: Any = group.attrs["omero"]
@@ -200,13 +199,17 @@ def _finest_axes(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, i
 
 
 def _fill_by_means(smaller: "zarr.Array[Any]", larger: "zarr.Array[Any]", factors: Sequence[int]) -> None:
-    """Fill a level (C, Z, Y, X) with the means over `factors` voxels of the larger one, chunk by chunk."""
+    """Fill a level (C, Z, Y, X) with the means over `factors` (Z, Y, X) voxels of the larger one, chunk by chunk."""
+    depth, height, width = factors
     for region in _regions(smaller.shape, smaller.chunks):
-        source = tuple(slice(part.start * by, part.stop * by) for part, by in zip(region, factors, strict=True))
-        block = np.asarray(larger[source]).astype(np.float32)
+        wide = (slice(part.start * by, part.stop * by) for part, by in zip(region[1:], factors, strict=True))
+        block = np.asarray(larger[(region[0], *wide)]).astype(np.float32)
         # An odd axis ends with half a group of voxels: its own mean, not one with zeros.
-        missing = [(0, -length % by) for length, by in zip(block.shape, factors, strict=True)]
-        means = downscale_local_mean(np.pad(block, missing, mode="edge"), tuple(factors))
+        missing = [(0, 0), *((0, -length % by) for length, by in zip(block.shape[1:], factors, strict=True))]
+        groups = np.pad(block, missing, mode="edge")
+        count, slices, rows, columns = groups.shape
+        groups = groups.reshape(count, slices // depth, depth, rows // height, height, columns // width, width)
+        means = groups.mean(axis=(2, 4, 6))
         smaller[region] = (np.rint(means) if smaller.dtype.kind in "ui" else means).astype(smaller.dtype)
 
 
