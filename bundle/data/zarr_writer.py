@@ -202,8 +202,11 @@ def _fill_by_means(smaller: "zarr.Array[Any]", larger: "zarr.Array[Any]", factor
     """Fill a level (C, Z, Y, X) with the means over `factors` (Z, Y, X) voxels of the larger one, chunk by chunk."""
     depth, height, width = factors
     for region in _regions(smaller.shape, smaller.chunks):
-        wide = (slice(part.start * by, part.stop * by) for part, by in zip(region[1:], factors, strict=True))
-        block = np.asarray(larger[(region[0], *wide)]).astype(np.float32)
+        source = (
+            region[0],
+            *(slice(part.start * by, part.stop * by) for part, by in zip(region[1:], factors, strict=True)),
+        )
+        block = np.asarray(larger[source]).astype(np.float32)
         # An odd axis ends with half a group of voxels: its own mean, not one with zeros.
         missing = [(0, 0), *((0, -length % by) for length, by in zip(block.shape[1:], factors, strict=True))]
         groups = np.pad(block, missing, mode="edge")
