@@ -14,7 +14,16 @@ def image(names, dtype=np.uint16):
 
 @pytest.mark.parametrize(
     "name",
-    ["brightfield", "Bright-Field", "TL Brightfield", "Transmitted light", "T_phase", "PhaseContrast", "DIC", "dic_1"],
+    [
+        "brightfield",
+        "Bright-Field",
+        "TL Brightfield",
+        "Transmitted light",
+        "T_phase",
+        "PhaseContrast",
+        "DIC",
+        "oblique",
+    ],
 )
 def test_the_channel_that_says_transmitted_light_is_found(name):
     assert find_channel(["dna", name, "tom20"], None, "f") == 1
