@@ -15,7 +15,8 @@ from bundle.errors import BundleError
 
 # "dic" and "phase" only as words of their own: "prediction" and "metaphase" name other things.
 TRANSMITTED_LIGHT = re.compile(
-    r"bright[ _-]?field|transmitted|transmission|oblique|(?<![a-z])(phase|dic|bf|tl|trans)(?![a-z])|phase[ _-]?contrast",
+    r"bright[ _-]?field|transmitted|transmission|oblique|phase[ _-]?contrast|"
+    r"(?<![a-z])(phase|dic|bf|tl|trans)(?![a-z])",
     re.IGNORECASE,
 )
 

@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bundle.data.axes import KNOWN_AXES
 from bundle.data.lazy_stack import Scene, StackFile
 from bundle.data.pixel_size import in_micrometres
 from bundle.data.stack import SPATIAL_AXES, StackReader
@@ -80,12 +81,15 @@ class BioioStackFile(StackFile):
         self.scene_names = list(map(str, reader.scenes))
 
     def scene(self, index: int) -> Scene:
-        """Give one scene."""
+        """Give one scene, without the makers' own axes of length one (such as H, a detector's phase)."""
         self._reader.set_scene(index)
-        axes = str(self._reader.dims.order)
+        shape, order = self._reader.dask_data.shape, str(self._reader.dims.order)
+        single = [axis not in KNOWN_AXES and length == 1 for axis, length in zip(order, shape, strict=True)]
+        source = self._reader.dask_data[tuple(0 if alone else slice(None) for alone in single)]
+        axes = "".join(axis for axis, alone in zip(order, single, strict=True) if not alone)
         sizes = self._reader.physical_pixel_sizes
         depth, height, width = (
             in_micrometres(getattr(sizes, axis), "µm") if axis in axes else None for axis in SPATIAL_AXES
         )
         names = [str(name) for name in self._reader.channel_names or ()]
-        return Scene(self._reader.dask_data, axes, (depth, height, width), names)
+        return Scene(source, axes, (depth, height, width), names)
