@@ -71,18 +71,19 @@ def test_what_sees_no_neighbours_is_exact_everywhere(image, roi_size, overlap):
 
 
 @pytest.fixture(scope="module")
-def repmode():
-    """A narrow RepMode whose batch norms have seen data."""
+def repmode(image):
+    """A narrow RepMode whose batch norms have seen such data."""
     torch.manual_seed(0)
-    network = RepMode(["dna"], base_width=2).train()
+    network = RepMode(["dna", "zo1"], base_width=2).train()
+    patches = torch.cat([image[..., :32, :48, :48], image[..., 16:48, 12:60, 16:64]])
     with torch.no_grad():
         for _ in range(10):
-            network(torch.randn(2, 1, 16, 32, 32), 0)
+            network(patches, torch.tensor([0, 1]))
     return network.eval().specialize()
 
 
 # Bounds in standard deviations of the prediction (RMS), and of its steps from plane to plane (the worst plane).
-@pytest.mark.parametrize(("overlap", "rms", "step"), [(0.25, 0.05, 0.6), (0.5, 0.01, 0.1), (0.75, 0.005, 0.05)])
+@pytest.mark.parametrize(("overlap", "rms", "step"), [(0.25, 0.05, 0.6), (0.5, 0.02, 0.2), (0.75, 0.02, 0.2)])
 @pytest.mark.parametrize("roi_size", [32, (32, 48, 48)])
 def test_repmode_in_windows_is_repmode_at_once(repmode, image, roi_size, overlap, rms, step):
     image = image[..., :48, :48, :64]
