@@ -1,6 +1,9 @@
 """NIfTI in: its x, y, z turned to (Z, Y, X)."""
 
+import contextlib
+import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +51,16 @@ class NiftiStackFile(StackFile):
         sizes = (*self._image.header.get_zooms()[:3], 1, 1)[:3]
         unit = UNITS.get(self._image.header.get_xyzt_units()[0])
         axes = AXES[: len(self._voxels.shape)]
-        return Scene(self._voxels, axes, scaled_pixel_size(sizes[::-1], [unit] * 3))
+        names = _channel_names(self._image.header.extensions)
+        return Scene(self._voxels, axes, scaled_pixel_size(sizes[::-1], [unit] * 3), names)
+
+
+def _channel_names(extensions: Iterable[Any]) -> list[str]:
+    """The names that this bundle's writer leaves as JSON in a comment of the header; none in other files."""
+    for extension in extensions:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return [str(name) for name in json.loads(extension.get_content())["channel_names"]]
+    return []
 
 
 class _ScaledVoxels:

@@ -20,6 +20,7 @@ from bundle.files import folder_written_whole
 AXES = "czyx"
 LARGEST_CHUNK = (1, 16, 256, 256)  # voxels (C, Z, Y, X): 4 MiB of float32, quick to read by plane and by volume
 SMALLEST_LEVEL = 256  # pixels of a plane's longer side below which no further level is made
+SLICES_FOR_CONTRAST = 64  # or up to twice as many: enough to see, few enough to hold
 BLACK_AND_WHITE = (0.5, 99.7)  # percentiles of a channel between which viewers show it
 
 
@@ -119,7 +120,9 @@ def write_ome_zarr(
             dtype=array.dtype,
             attributes=attributes,
         )
-        level[:] = array
+        # One chunk after the other: of several at once, some would still be written after one has failed.
+        for region in _regions(level.shape, level.chunks):
+            level[region] = array[region]
         build_pyramid(temporary)
 
 
@@ -146,7 +149,8 @@ def build_pyramid(path: str | Path) -> None:
         factors.append((factors[-1][0] * step[0], factors[-1][1] * step[1], factors[-1][2] * step[2]))
     omero: Any = group.attrs["omero"]
     for index, channel in enumerate(omero["channels"]):
-        channel["window"] = _contrast_limits(np.asarray(level[index]))
+        every = max(1, level.shape[1] // SLICES_FOR_CONTRAST)
+        channel["window"] = _contrast_limits(np.asarray(level[index, ::every]))
     name = multiscales[0]["name"]
     group.attrs.update({"multiscales": [_multiscales(name, spacing, factors)], "omero": omero})
 

@@ -67,8 +67,7 @@ def test_every_format_holds_the_same_prediction(predict, name, ending):
     stack = FileReader().load(volume(ending))
     np.testing.assert_array_equal(stack.array, FileReader().load("plain/cell_pred.ome.tiff").array)
     assert stack.spacing == pytest.approx(SPACING)
-    if name != "nifti":
-        assert stack.channel_names == ["dna", "zo1"]
+    assert stack.channel_names == ["dna", "zo1"]
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(
         ["cell_pred.json", f"cell_pred{ending}", "cell_pred.png"]
     )

@@ -36,6 +36,7 @@ def test_our_reader_reads_it_back(tmp_path, array, channels):
     write_nifti(tmp_path / "a.nii", array[:channels], spacing=SPACING, channel_names=names)
     stack = NiftiReader().load(tmp_path / "a.nii")
     np.testing.assert_array_equal(stack.array, array[:channels])
+    assert stack.channel_names == names
     assert stack.spacing == pytest.approx(SPACING)
 
 

@@ -8,7 +8,7 @@ from bioio import BioImage
 
 from bundle.data import zarr_writer
 from bundle.data.channel_color import TASK_COLORS
-from bundle.data.zarr_writer import build_pyramid, create_ome_zarr
+from bundle.data.zarr_writer import build_pyramid, create_ome_zarr, write_ome_zarr
 
 SPACING = (0.29, 0.1, 0.1)
 
@@ -94,3 +94,20 @@ def test_nothing_is_replaced(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(FileExistsError):
         create_ome_zarr(tmp_path / "a", (1, 1, 1, 1), spacing=SPACING, channel_names=["a"])
+
+
+def test_a_disk_that_fills_leaves_nothing(tmp_path, array, monkeypatch):
+    """The third chunk of sixteen cannot be written; zarr writes chunks in threads of its own."""
+    kept = zarr.Array.__setitem__
+    left = iter(range(2))
+
+    def fill(level, region, values):
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        kept(level, region, values)
+
+    monkeypatch.setattr(zarr.Array, "__setitem__", fill)
+    monkeypatch.setattr(zarr_writer, "LARGEST_CHUNK", (1, 5, 8, 10))
+    with pytest.raises(OSError, match="No space left"):
+        write_ome_zarr(tmp_path / "a.ome.zarr", array, spacing=SPACING, channel_names=["dna", "mine"])
+    assert list(tmp_path.iterdir()) == []
