@@ -82,16 +82,12 @@ def repmode(image):
     return network.eval().specialize()
 
 
-# Bounds in standard deviations of the prediction (RMS), and of its steps from plane to plane (the worst plane).
-@pytest.mark.parametrize(("overlap", "rms", "step"), [(0.25, 0.05, 0.6), (0.5, 0.02, 0.2), (0.75, 0.02, 0.2)])
+# Root mean square of the error, in standard deviations of the prediction.
+@pytest.mark.parametrize(("overlap", "bound"), [(0.25, 0.05), (0.5, 0.02), (0.75, 0.02)])
 @pytest.mark.parametrize("roi_size", [32, (32, 48, 48)])
-def test_repmode_in_windows_is_repmode_at_once(repmode, image, roi_size, overlap, rms, step):
+def test_repmode_in_windows_is_repmode_at_once(repmode, image, roi_size, overlap, bound):
     image = image[..., :48, :48, :64]
     with torch.no_grad():
         untiled = repmode(image)[0]
         error = WindowInferer(roi_size=roi_size, overlap=overlap)(image, repmode)[0] - untiled
-    assert float(error.square().mean().sqrt() / untiled.std()) < rms
-    for axis in (1, 2, 3):
-        others = [other for other in range(4) if other != axis]
-        steps = error.diff(dim=axis).square().mean(dim=others).sqrt()
-        assert float(steps.max() / untiled.diff(dim=axis).square().mean().sqrt()) < step
+    assert float(error.square().mean().sqrt() / untiled.std()) < bound
