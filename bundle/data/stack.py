@@ -161,9 +161,12 @@ class StackReader(ImageReader):  # type: ignore[misc]
             every = self.channel == EVERY_CHANNEL
             chosen = range(len(names)) if every else [find_channel(names, self.channel, str(path))]
             with one_sentence(lazy.path, lazy.kind):
-                array = np.empty((len(chosen), *lazy.shape[1:]), lazy.dtype)
-                for place, index in enumerate(chosen):
-                    array[place] = lazy.read(index)
+                if len(chosen) == 1:
+                    array = lazy.read(chosen[0])[None]
+                else:
+                    array = np.empty((len(chosen), *lazy.shape[1:]), lazy.dtype)
+                    for place, index in enumerate(chosen):
+                        array[place] = lazy.read(index)
             return Stack(array, lazy.named_axes, lazy.spacing, [names[index] for index in chosen])
 
     def verify_suffix(self, filename: Sequence[str | Path] | str | Path) -> bool:

@@ -110,8 +110,12 @@ class _Pages:
     def __getitem__(self, part: tuple[int | slice, ...]) -> np.ndarray[Any, Any]:
         depth = len(self._leading)
         numbers = np.arange(len(self._pages)).reshape(self._leading)[part[:depth]]
-        planes = [self._pages[number].asarray()[part[depth:]] for number in numbers.flat]
-        return np.stack(planes).reshape(*numbers.shape, *planes[0].shape)
+        plane = part[depth:]
+        shape = np.broadcast_to(0, self.shape[depth:])[plane].shape
+        read = np.empty((numbers.size, *shape), self.dtype)
+        for place, number in enumerate(numbers.flat):
+            read[place] = self._pages[number].asarray()[plane]
+        return read.reshape(*numbers.shape, *shape)
 
 
 def _check_complete(series: tifffile.TiffPageSeries) -> None:
