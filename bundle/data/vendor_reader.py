@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bundle.data.axes import KNOWN_AXES
+from bundle.data.czi_directory import check_czi_directory
 from bundle.data.lazy_stack import Scene, StackFile
 from bundle.data.pixel_size import in_micrometres
 from bundle.data.stack import SPATIAL_AXES, StackReader
@@ -48,6 +49,11 @@ class CziReader(BioioStackReader):
     plugin = "bioio_czi"
     extra = "czi"
     options: ClassVar[dict[str, Any]] = {"chunk_dims": "YX"}
+
+    def open_file(self, path: Path) -> StackFile:
+        """Open one file, unless its directory is damaged."""
+        check_czi_directory(path)
+        return super().open_file(path)
 
 
 class Nd2Reader(BioioStackReader):

@@ -128,6 +128,16 @@ def test_a_makers_file_cut_off(sample, tmp_path, package, name, plugin, share):
     assert "\n" not in str(caught.value)
 
 
+def test_a_czi_whose_directory_names_a_huge_range_does_not_hang(sample, tmp_path):
+    pytest.importorskip("bioio_czi")
+    content = bytearray(sample(NDEVIO, "3T-4C-3Z-2pos.czi").read_bytes())
+    place = content.index(b"H\0\0\0", content.rindex(b"ZISRAWDIRECTORY"))
+    content[place + 4 : place + 8] = struct.pack("<i", 800_000_000)
+    (tmp_path / "a.czi").write_bytes(content)
+    with pytest.raises(BundleError, match=r"a\.czi cannot be read as a CZI file \(its directory of 72 planes names 8"):
+        FileReader().load(tmp_path / "a.czi")
+
+
 def test_colour_images_are_refused(sample):
     pytest.importorskip("bioio_nd2")
     with pytest.raises(BundleError, match="is a colour image"):
