@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from bundle.choice import choose
 from bundle.data.channel import find_channel
+from bundle.data.far_spacing import warn_of_far_spacing
 from bundle.data.resampling import Grid, needed_slices, resample_slab
 from bundle.data.stack import StackReader
 from bundle.errors import BundleError
@@ -24,6 +25,7 @@ from bundle.files import written_whole
 from bundle.inference.inferer import WindowInferer
 from bundle.inference.large_stack import LargeStack
 from bundle.inference.memory import free_memory
+from bundle.inference.output_format import check_output_format
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.preview import draw_planes
 from bundle.inference.preview_planes import PreviewPlanes
@@ -128,14 +130,16 @@ class OutOfCore:
         """Tell whether a stack taken whole would need more than its share of the free memory."""
         with self.reader.open(path) as lazy:
             shape = lazy.shape[1:]
-            own = [size or default for size, default in zip(lazy.spacing, self.network.spacing, strict=True)]
+            sizes = self.reader.spacing or lazy.spacing
+            own = [size or default for size, default in zip(sizes, self.network.spacing, strict=True)]
             finer = math.prod(max(1.0, size / wanted) for size, wanted in zip(own, self.network.spacing, strict=True))
             need = math.prod(shape) * finer * (2 * lazy.dtype.itemsize + 40 + 28 * len(self.network.tasks))
             return need > SHARE_OF_MEMORY * free_memory()
 
     def _predict(self, path: Path) -> None:
         """Predict one stack."""
-        from bundle.inference.unfinished import UnfinishedPrediction  # needs zarr 3, so Python 3.11
+        check_output_format("ome-zarr")
+        from bundle.inference.unfinished import UnfinishedPrediction  # loads zarr, which the line above looks for
 
         if self.saving.values.dtype != "float32":
             raise BundleError(
@@ -147,6 +151,16 @@ class OutOfCore:
             spacing = self.reader.settle_spacing(path, lazy)
             stack = LargeStack(lazy, channel, spacing, self.network.spacing, self.zscore_first)
             self.run.summary.note(lazy.named_axes, lazy.shape[1:], spacing)
+            logger.info(
+                "%s: axes %s read as (C, Z, Y, X) = %s, channel %s, spacing (Z, Y, X) = %s µm, dtype %s",
+                path,
+                lazy.named_axes,
+                lazy.shape,
+                stack.channel_name,
+                tuple(round(size, 5) for size in spacing),
+                lazy.dtype,
+            )
+            warn_of_far_spacing(str(path), spacing, self.network.spacing)
             rows = WindowRows(self.inferer, stack.network.shape)
             unfinished = UnfinishedPrediction(self.run.outputs(path)[0], self.run.origin(path), self.run.overwrite)
             self._announce(path, stack, rows, unfinished)
