@@ -192,6 +192,10 @@ def fuzz(cases: int = 2000, seed: int = 0, samples: str | None = None, keep: str
         if samples is not None:
             suffixes = tuple(suffix for reader in FORMATS for suffix in reader.suffixes)
             seeds += sorted(path for path in Path(samples).rglob("*") if path.name.lower().endswith(suffixes))
+        whole = zip(seeds, outcomes([(path, path) for path in seeds]), strict=True)
+        unread = [f"{path}: {outcome}" for path, outcome in whole if outcome != "a stack"]
+        if unread:
+            sys.exit("These files cannot be read even undamaged:\n" + "\n".join(unread))
         damaged, done = [], []
         for number in range(cases):
             origin = seeds[number % len(seeds)]
