@@ -40,14 +40,14 @@ MEMORY_A_RUN = 4 * 2**30
 LARGEST_STACK = 2**30  # bytes
 TIFFS = {
     "plain.tif": {"metadata": None},
-    "shaped.tif": {},
-    "big_endian.tif": {"byteorder": ">"},
-    "big.tif": {"bigtiff": True, "compression": "lzw"},
+    "shaped.tif": {"metadata": {"axes": "CZYX"}},
+    "big_endian.tif": {"byteorder": ">", "metadata": {"axes": "CZYX"}},
+    "big.tif": {"bigtiff": True, "compression": "lzw", "metadata": {"axes": "CZYX"}},
     "imagej.tif": {"imagej": True, "metadata": {"axes": "ZCYX", "unit": "um", "spacing": 0.3}},
     "deflate.ome.tif": {"ome": True, "compression": "zlib", "metadata": {"axes": "CZYX"}},
     "tiled.ome.tif": {"ome": True, "compression": "zstd", "tile": (16, 16), "metadata": {"axes": "CZYX"}},
-    "predicted.tif": {"compression": "lzma", "predictor": True, "rowsperstrip": 5},
-    "jpeg2000.tif": {"compression": "jpeg2000"},
+    "predicted.tif": {"compression": "lzma", "predictor": True, "rowsperstrip": 5, "metadata": {"axes": "CZYX"}},
+    "jpeg2000.tif": {"compression": "jpeg2000", "metadata": {"axes": "CZYX"}},
     "sized.ome.tif": {"ome": True, "metadata": {"axes": "CZYX", "PhysicalSizeX": 0.1, "PhysicalSizeXUnit": "nm"}},
 }
 
