@@ -11,7 +11,7 @@ from bundle.networks.experts import EXPERTS, make_expert
 from bundle.networks.gate import Gate
 
 TaskBatch = tuple[Tensor, list[int]]
-"""The tasks of a batch: embeddings (U, T) of the distinct ones, and how many samples each has; samples come in order."""
+"""The tasks of a batch: embeddings (U, T) of the distinct ones, and the samples of each (they come in this order)."""
 
 
 @dataclass(frozen=True)
