@@ -1,5 +1,4 @@
 import logging
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,11 +80,20 @@ def test_what_other_packages_log_about_a_bundle_error_is_left_out():
     assert seen == ["reported: Mend it.", "reported: Ctrl-C", "terminating: a bug", "reported: a bug"]
 
 
+# A shell lets what it runs in the background ignore Ctrl-C, and programs inherit it: the handler is set anew.
+CTRL_C = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(5)
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "code", "output"),
     [
         ("raise BundleError('Mend it.')", 1, "Error: Mend it.\n"),
-        (f"import os; os.kill(os.getpid(), {int(signal.SIGINT)}); import time; time.sleep(5)", 130, "Interrupted\n"),
+        (CTRL_C, 130, "Interrupted\n"),
     ],
 )
 def test_exit_codes(body, code, output):
