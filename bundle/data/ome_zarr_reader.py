@@ -3,13 +3,13 @@
 import itertools
 import math
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle.data.lazy_stack import Scene, StackFile
 from bundle.data.pixel_size import scaled_pixel_size
 from bundle.data.stack import SPATIAL_AXES, StackReader
+from bundle.data.zarr_package import has_zarr
 from bundle.errors import BundleError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class OMEZarrReader(StackReader):
         Raises:
             BundleError: the package zarr is not installed.
         """
-        if find_spec("zarr") is None:
+        if not has_zarr():
             raise BundleError(
                 f'{path} needs Python 3.11 or later and the package zarr to be read; install it: pip install "zarr>=3".'
             )

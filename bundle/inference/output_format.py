@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from bundle.data.nifti_writer import NIFTI_SUFFIXES, write_nifti
 from bundle.data.source import StackSource
 from bundle.data.writer import write_ome_tiff
+from bundle.data.zarr_package import has_zarr
 from bundle.errors import BundleError
 from bundle.files import folder_written_whole, written_whole
 
@@ -63,7 +63,7 @@ def check_output_format(name: str | None) -> str | None:
     """
     if name is not None and name not in OUTPUT_FORMATS:
         raise BundleError(f"output_format is {name!r}; give --output_format one of {', '.join(OUTPUT_FORMATS)}.")
-    if name == "ome-zarr" and find_spec("zarr") is None:
+    if name == "ome-zarr" and not has_zarr():
         raise BundleError(
             'OME-Zarr needs Python 3.11 or later and the package zarr; install it: pip install "zarr>=3".'
         )

@@ -24,6 +24,8 @@ from bundle.inference import out_of_core
 from bundle.inference.unfinished import UnfinishedPrediction
 from bundle.networks import RepMode
 
+pytestmark = pytest.mark.zarr
+
 CONFIG = Path(__file__).parents[2] / "configs" / "inference.yaml"
 SPACING = (0.35, 0.2, 0.25)
 

@@ -5,6 +5,7 @@ from bundle.data.ome_zarr_reader import OMEZarrReader
 from bundle.errors import BundleError
 
 zarr = pytest.importorskip("zarr")
+pytestmark = pytest.mark.zarr
 
 AXES = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx")]
 
@@ -104,6 +105,6 @@ def test_what_is_no_image(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, stack, monkeypatch):
     write(tmp_path / "a.zarr", stack)
-    monkeypatch.setattr("bundle.data.ome_zarr_reader.find_spec", lambda _: None)
+    monkeypatch.setattr("bundle.data.ome_zarr_reader.has_zarr", lambda: False)
     with pytest.raises(BundleError, match=r'pip install "zarr>=3"'):
         read(tmp_path / "a.zarr")
