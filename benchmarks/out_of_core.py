@@ -22,7 +22,7 @@ from bundle.files import written_whole
 from bundle.networks import RepMode
 
 FACTORS = (1, 4, 16)
-SHAPE = (64, 256, 256)  # voxels (Z, Y, X) of the smallest stack; the others are longer along z
+SHAPE = (256, 128, 128)  # voxels (Z, Y, X) of the smallest stack; the others are longer along z
 SPACING = (0.29, 0.29, 0.29)  # µm, the network's
 CHUNK_DEPTH = 16
 CONFIG = Path(__file__).parents[1] / "configs" / "inference.yaml"
