@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bundle.checkpoint import DESCRIPTION_KEY
 from bundle.errors import BundleError
 from bundle.networks import RepMode
 
@@ -93,7 +94,7 @@ def read_official(path: str | Path) -> RepMode:
             base_width=weights["encoder_block1.conv_more.conv1.expert_conv5x5_conv"].shape[0],
         )
         state = {map_key(key): value for key, value in weights.items() if not POOL_BUFFER.search(key)}
-        network.load_state_dict({**state, "_extra_state": network.get_extra_state()})
+        network.load_state_dict({**state, DESCRIPTION_KEY: network.get_extra_state()})
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(f"{path} does not hold the weights of a RepMode network ({error}): give another.") from error
     return network.eval()

@@ -7,8 +7,8 @@ import torch
 from monai.inferers import SlidingWindowInferer
 
 from bundle.errors import BundleError
+from bundle.networks.unet import DIVISOR
 
-WINDOW_DIVISOR = 16  # the network halves each axis four times
 SIGMA_SCALE = 1 / 8
 
 
@@ -38,9 +38,9 @@ def check_roi_size(roi_size: int | Sequence[int]) -> tuple[int, int, int]:
         BundleError: not one or three positive multiples of 16.
     """
     sizes = [roi_size] * 3 if isinstance(roi_size, int) else list(roi_size)
-    if len(sizes) != 3 or not all(isinstance(n, int) and n > 0 and n % WINDOW_DIVISOR == 0 for n in sizes):
+    if len(sizes) != 3 or not all(isinstance(n, int) and n > 0 and n % DIVISOR == 0 for n in sizes):
         raise BundleError(
-            f"roi_size is {roi_size}, but a window needs three positive multiples of {WINDOW_DIVISOR} voxels; "
+            f"roi_size is {roi_size}, but a window needs three positive multiples of {DIVISOR} voxels; "
             'give --roi_size "[32,128,128]", for example.'
         )
     depth, height, width = sizes

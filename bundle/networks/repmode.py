@@ -136,11 +136,11 @@ class RepMode(nn.Module):
         names = [self.tasks[index] for index in indices]
         kernel_sizes = [_kernel_size(self.unet.bottleneck.first.convolution), _kernel_size(self.unet.last)]
         net = SpecializedRepMode(names, self.base_width, self.spacing, self.target_statistics, kernel_sizes)
-        net.unets = nn.ModuleList(
-            specialize_unet(self.unet, self.embedding[index : index + 1], self.base_width, kernel_sizes)
-            for index in indices
-        )
-        return net.eval()
+        net = net.to(self.embedding).eval()  # the network's device and precision
+        for index, plain in zip(indices, net.unets, strict=True):
+            assert isinstance(plain, UNet)
+            specialize_unet(self.unet, self.embedding[index : index + 1], plain)
+        return net
 
     @torch.jit.unused
     def describe(self) -> dict[str, Any]:

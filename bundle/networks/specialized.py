@@ -73,22 +73,19 @@ def _fold(block: Block, embedding: Tensor, plain: Block) -> None:
 
 
 @torch.no_grad()
-def specialize_unet(unet: UNet, embedding: Tensor, base_width: int, kernel_sizes: Sequence[int]) -> UNet:
-    """Return the plain U-Net that a gated one is for one task, in the embedding's precision and on its device.
+def specialize_unet(unet: UNet, embedding: Tensor, plain: UNet) -> None:
+    """Fill a plain U-Net with what a gated one is for one task.
 
     Kernels are merged and batch norms folded in float64.
 
     Args:
         unet: the gated U-Net; it stays as it is.
         embedding: the task's embedding (1, T).
-        base_width: c, the channels of the first level.
-        kernel_sizes: kernel sizes in voxels of the encoder with the bottleneck, and of the decoder.
+        plain: the plain U-Net, as `plain_unet` makes it.
     """
-    plain = plain_unet(base_width, kernel_sizes).to(embedding)
     for block, plain_block in zip(_blocks(unet), _blocks(plain), strict=True):
         _fold(block, embedding, plain_block)
     _fill(plain.last, _task_kernel(unet.last, embedding), None)
-    return plain
 
 
 class SpecializedRepMode(nn.Module):

@@ -74,13 +74,15 @@ def _up(in_channels: int, out_channels: int, make_norm: NormMaker, bias: bool) -
     return Block(PlainConvolution(convolution), make_norm(out_channels))
 
 
-def _check_image(image: Tensor) -> None:
+def _check_image(image: Tensor, divisor: int = DIVISOR) -> None:  # an argument, since TorchScript sees no globals
     if image.dim() != 5 or image.shape[1] != 1:
         raise ValueError(f"An image must be (N, 1, Z, Y, X), but this one has the shape {list(image.shape)}.")
     for axis, name in enumerate(["Z", "Y", "X"]):
         size = image.shape[axis + 2]
-        if size % 16 != 0:
-            raise ValueError(f"Axis {name} has the size {size}, which does not divide by 16: pad it, or crop it.")
+        if size % divisor != 0:
+            raise ValueError(
+                f"Axis {name} has the size {size}, which does not divide by {divisor}: pad it, or crop it."
+            )
 
 
 class UNet(nn.Module):
