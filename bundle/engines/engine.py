@@ -1,0 +1,70 @@
+"""What every engine is: a specialised net on a runtime, called with windows and answering in float32."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bundle.networks import SpecializedRepMode
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+class Engine(nn.Module):
+    """A specialised net on a runtime: (N, 1, Z, Y, X) -> (N, T, Z, Y, X), a channel a task, float32 in and out.
+
+    It stands where a SpecializedRepMode stands: it has its tasks, spacing and statistics.
+
+    Args:
+        description: what the net says of itself, as `SpecializedRepMode.describe` gives it.
+        precision: "fp32", "bf16", "fp16" or "int8", in which it computes.
+    """
+
+    name: str
+    """Of the runtime: "torch", "openvino" or "onnx"."""
+
+    def __init__(self, description: Mapping[str, Any], precision: str) -> None:
+        super().__init__()
+        self.description = dict(description)
+        self.precision = precision
+        self.tasks: list[str] = list(description["tasks"])
+        self.spacing = tuple(float(size) for size in description["spacing"])
+        self.target_statistics = {task: tuple(pair) for task, pair in description["target_statistics"].items()}
+
+    @staticmethod
+    @abstractmethod
+    def precisions(device: torch.device) -> list[str]:
+        """Name the precisions that it can compute in on a device."""
+
+    @classmethod
+    @abstractmethod
+    def make(
+        cls,
+        network: SpecializedRepMode,
+        precision: str,
+        device: torch.device,
+        calibration: Sequence[Tensor] | None = None,
+    ) -> Engine:
+        """Make the engine of a net, which stays as it is.
+
+        Args:
+            network: the net, in float32.
+            precision: one of `precisions(device)`.
+            device: where it computes.
+            calibration: windows (1, 1, Z, Y, X), float32 z-scores, that "int8" is calibrated on.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the net says of itself, as JSON can hold it."""
+        return dict(self.description)
+
+    @abstractmethod
+    def forward(self, windows: Tensor) -> Tensor:
+        """Predict fluorescence (N, T, Z, Y, X), float32 z-scores, from windows (N, 1, Z, Y, X), float32 z-scores.
+
+        The prediction is where the windows are. Z, Y and X must divide by 16.
+        """

@@ -1,0 +1,112 @@
+"""The engine that a name stands for, made for a net, a precision and a device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from bundle.engines.engine import PRECISIONS, Engine
+from bundle.errors import BundleError
+from bundle.networks import SpecializedRepMode
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where an engine's class is, and what it needs.
+
+    Args:
+        module: of the class; imported when it is used, since its package may be missing.
+        adapter: name of the class.
+        package: that must be installed.
+        devices: kinds of device that it computes on.
+    """
+
+    module: str
+    adapter: str
+    package: str
+    devices: tuple[str, ...]
+
+    def is_installed(self) -> bool:
+        """Tell whether the runtime's package is there."""
+        return find_spec(self.package) is not None
+
+
+ENGINES = {
+    "torch": Runtime("bundle.engines.torch_engine", "TorchEngine", "torch", ("cpu", "cuda")),
+    "openvino": Runtime("bundle.engines.openvino_engine", "OpenVINOEngine", "openvino", ("cpu",)),
+}
+"""Every engine by its name."""
+
+
+def choose_engine(engine: str, device: torch.device) -> str:
+    """Return the engine's name: what "auto" stands for on a device, or the given one if it can be used there.
+
+    Raises:
+        BundleError: if there is no such engine, it is not installed, or it cannot use the device.
+    """
+    if engine == "auto":
+        return "openvino" if device.type == "cpu" and ENGINES["openvino"].is_installed() else "torch"
+    if engine not in ENGINES:
+        raise BundleError(f"There is no engine {engine!r}; give --engine one of auto, {', '.join(ENGINES)}.")
+    runtime = ENGINES[engine]
+    if not runtime.is_installed():
+        raise BundleError(
+            f'The engine {engine} is not installed; pip install -e ".[{engine}]", or give --engine torch.'
+        )
+    if device.type not in runtime.devices:
+        raise BundleError(
+            f"The engine {engine} cannot use the device {device}, only {' or '.join(runtime.devices)}; "
+            "give --engine torch."
+        )
+    return engine
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Return the precision: what "auto" stands for on a device, or the given one.
+
+    Raises:
+        BundleError: if there is no such precision.
+    """
+    if precision == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if precision not in PRECISIONS:
+        raise BundleError(
+            f"There is no precision {precision!r}; give --precision one of auto, {', '.join(PRECISIONS)}."
+        )
+    return precision
+
+
+def make_engine(
+    network: SpecializedRepMode,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: torch.device | str = "cpu",
+    calibration: Sequence[Tensor] | None = None,
+) -> Engine:
+    """Make an engine of a specialised net.
+
+    Args:
+        network: the net, in float32; it stays as it is.
+        engine: "torch", "openvino" or "onnx"; "auto" takes OpenVINO on the CPU where it is installed, else PyTorch.
+        precision: "fp32", "bf16", "fp16" or "int8"; "auto" takes fp16 on a CUDA device, else fp32.
+        device: where it computes.
+        calibration: windows (1, 1, Z, Y, X), float32 z-scores, that "int8" is calibrated on.
+
+    Raises:
+        BundleError: if there is no such engine or precision, the engine is not installed, it cannot use the device or
+            the precision, or calibration windows are missing.
+    """
+    device = torch.device(device)
+    name = choose_engine(engine, device)
+    precision = choose_precision(precision, device)
+    adapter: type[Engine] = getattr(import_module(ENGINES[name].module), ENGINES[name].adapter)
+    able = adapter.precisions(device)
+    if precision not in able:
+        raise BundleError(
+            f"The engine {name} cannot compute in {precision} on the device {device}; "
+            f"give --precision one of {', '.join(able)}, or another --engine."
+        )
+    return adapter.make(network, precision, device, calibration)

@@ -1,0 +1,48 @@
+"""8-bit integers: a graph quantized after training, on calibration windows (NNCF)."""
+
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Sequence
+from types import ModuleType
+
+import openvino
+from torch import Tensor
+
+from bundle.errors import BundleError
+
+
+def quantize_graph(graph: openvino.Model, calibration: Sequence[Tensor] | None) -> openvino.Model:
+    """Quantize the convolutions of a graph to 8-bit integers.
+
+    Args:
+        graph: of a U-Net, in float32.
+        calibration: windows (1, 1, Z, Y, X), float32 z-scores, whose ranges the quantization takes.
+
+    Raises:
+        BundleError: if there are no windows, or NNCF is not installed.
+    """
+    if not calibration:
+        raise BundleError(
+            'The precision int8 needs stacks to calibrate it on; give --calibration "stacks/*.tif", '
+            "or --precision fp32."
+        )
+    nncf = _import_nncf()
+    dataset = nncf.Dataset(list(calibration), lambda window: window.numpy())
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF's bars of progress
+        return nncf.quantize(graph, dataset, subset_size=len(calibration))
+
+
+def _import_nncf() -> ModuleType:
+    """Import NNCF without its telemetry, which would try the network."""
+    os.environ.setdefault("NNCF_CI", "1")
+    try:
+        import nncf
+    except ModuleNotFoundError as error:
+        raise BundleError(
+            'The precision int8 needs NNCF; pip install -e ".[int8]", or give --precision fp32.'
+        ) from error
+    nncf.set_log_level(logging.ERROR)
+    module: ModuleType = nncf
+    return module

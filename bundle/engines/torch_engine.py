@@ -1,0 +1,62 @@
+"""PyTorch as an engine: on any device, with the weights converted to the precision once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bundle.engines.engine import Engine
+from bundle.networks import SpecializedRepMode
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchEngine(Engine):
+    """A specialised net in PyTorch, its weights converted and laid out channels last: quicker than autocast.
+
+    Args:
+        description: what the net says of itself.
+        precision: "fp32", "bf16" or "fp16".
+        unets: a plain U-Net for each task, in that precision.
+    """
+
+    name = "torch"
+
+    def __init__(self, description: Mapping[str, Any], precision: str, unets: Sequence[nn.Module]) -> None:
+        super().__init__(description, precision)
+        self.unets = nn.ModuleList(unets)
+
+    @staticmethod
+    def precisions(device: torch.device) -> list[str]:
+        """Name the precisions that it can compute in on a device."""
+        return ["fp32", "bf16", "fp16"] if device.type == "cuda" else ["fp32", "bf16"]
+
+    @classmethod
+    def make(
+        cls,
+        network: SpecializedRepMode,
+        precision: str,
+        device: torch.device,
+        calibration: Sequence[Tensor] | None = None,  # noqa: ARG003 - it has no int8
+    ) -> TorchEngine:
+        """Make the engine of a net, which stays as it is."""
+        unets = [_converted(unet, device, DTYPES[precision]) for unet in network.unets]
+        return cls(network.describe(), precision, unets)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""
+        image = windows.to(DTYPES[self.precision])
+        prediction = windows.new_empty((windows.shape[0], len(self.tasks), *windows.shape[2:]))
+        for index, unet in enumerate(self.unets):
+            prediction[:, index : index + 1] = unet(image)
+        return prediction
+
+
+def _converted(unet: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Copy a U-Net to a device, one net at a time since all of them together may be large."""
+    converted = copy.deepcopy(unet).to(device, dtype)
+    return converted.to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload, no-any-return]
