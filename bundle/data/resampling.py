@@ -1,14 +1,25 @@
-"""From one voxel grid to another, a slab of z at a time, with the same values as the whole volume at once."""
+"""From one voxel grid to another by windowed sincs, whole or a slab of z at a time with the same values to the bit.
 
-import math
-from collections.abc import Sequence
+Along each axis in turn, a voxel is the mean of its neighbours weighted by sinc(x) sinc(x / 6) (C. E. Duchon, "Lanczos
+filtering in one and two dimensions", J. Appl. Meteorol. 18, 1979), with x counted in voxels. Where the target is
+coarser the kernel is stretched, so that what the target cannot hold is averaged out instead of folded into what it can.
+Outside the volume its edge goes on.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.data.utils import AFFINE_TOL, compute_shape_offset
 
 Triple = tuple[float, float, float]
+Positions = npt.NDArray[np.float64]
+
+LOBES = 6  # of the sinc on each side of its middle
+CUTOFF = 1.15  # times the highest frequency of a coarser target: all below that passes, a little above it does as well
+BLOCK = 32  # rows or columns made at a time: each depends on few others, and small dense matrices are quick
 
 
 @dataclass(frozen=True)
@@ -44,16 +55,20 @@ def resampled_grid(grid: Grid, spacing: Sequence[float]) -> Grid:
 
 
 def needed_slices(source: Grid, target: Grid, start: int, stop: int) -> tuple[int, int]:
-    """Slices [first, last + 1) of the source grid between which the target's slices [start, stop) lie."""
-    positions = _positions(source, target, 0)[start:stop]
-    return int(positions[0]), math.ceil(positions[-1]) + 1
+    """Slices [first, end) of the source grid on which the target's slices [start, stop) depend."""
+    return _needed(source, target, 0, start, stop)
+
+
+def resample(volume: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
+    """Resample a whole volume (C, Z, Y, X) of any real dtype from one grid to another; float32, on the same device."""
+    return resample_slab(volume, 0, source, target, 0, target.shape[0])
 
 
 def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, start: int, stop: int) -> torch.Tensor:
-    """Interpolate linearly the target's slices [start, stop) from a slab of the source; outside, its edge goes on.
+    """Make the target's slices [start, stop) from a slab of the source, as they are in the whole target.
 
-    As `Spacingd` and its inverse (mode bilinear, padding border) do for the whole; one axis after the other, since no
-    grid of coordinates then takes memory and the position of a slice does not depend on the slab.
+    An axis that both grids share is left as it is. Beside slab and result, memory holds at most one more volume, no
+    larger than the larger one of them.
 
     Args:
         slab: the source's slices from `first` on (C, z, Y, X), at least those of `needed_slices`.
@@ -66,30 +81,77 @@ def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, st
     Returns:
         (C, stop - start, Y, X) on the target grid, float32.
     """
-    result = slab.to(torch.float32)
-    for axis in range(3):
-        positions = _positions(source, target, axis)
-        if axis == 0:
-            positions = positions[start:stop] - first
-        result = _interpolate(result, axis + 1, positions)
+    low, high = needed_slices(source, target, start, stop)
+    result = slab[:, low - first : high - first].to(torch.float32)
+    shrinking_first = sorted(range(3), key=lambda axis: target.shape[axis] / source.shape[axis])
+    for axis in shrinking_first:
+        if _shared(source, target, axis):
+            continue
+        wanted, offset = ((start, stop), low) if axis == 0 else ((0, target.shape[axis]), 0)
+        result = _resample_axis(result, offset, source, target, axis, *wanted)
     return result
 
 
-def _positions(source: Grid, target: Grid, axis: int) -> torch.Tensor:
-    """Where the target's voxels of an axis lie, counted in the source's voxels, float64."""
-    step = target.spacing[axis] / source.spacing[axis]
-    return (torch.arange(target.shape[axis], dtype=torch.float64) * step).clamp(max=source.shape[axis] - 1)
+def _shared(source: Grid, target: Grid, axis: int) -> bool:
+    return (source.shape[axis], source.spacing[axis]) == (target.shape[axis], target.spacing[axis])
 
 
-def _interpolate(volume: torch.Tensor, axis: int, positions: torch.Tensor) -> torch.Tensor:
-    """Interpolate a volume linearly at positions along one axis, counted in its voxels."""
-    below = positions.long()
-    share = (positions - below).to(volume.dtype)
-    if not share.any() and torch.equal(below, torch.arange(volume.shape[axis])):
-        return volume
-    above = (below + 1).clamp(max=volume.shape[axis] - 1)
-    shape = [-1 if dimension == axis else 1 for dimension in range(volume.ndim)]
-    below, above = below.to(volume.device), above.to(volume.device)
-    return torch.lerp(
-        volume.index_select(axis, below), volume.index_select(axis, above), share.reshape(shape).to(volume.device)
-    )
+def _resample_axis(
+    volume: torch.Tensor, offset: int, source: Grid, target: Grid, axis: int, start: int, stop: int
+) -> torch.Tensor:
+    """Make the target's voxels [start, stop) of one axis from a volume (C, Z, Y, X) that begins at voxel `offset`."""
+    shape = list(volume.shape)
+    shape[axis + 1] = stop - start
+    result = volume.new_empty(shape)
+    given, made = (_lines_of(array, axis) for array in (volume, result))
+    for begin, end in _blocks(start, stop, 1 if axis == 0 else BLOCK):  # one slice at a time is the same for any slab
+        low, high = _needed(source, target, axis, begin, end)
+        weights = torch.from_numpy(_weights(source, target, axis, begin, end)).to(volume)
+        made[..., begin - start : end - start, :] = weights @ given[..., low - offset : high - offset, :]
+    return result
+
+
+def _lines_of(volume: torch.Tensor, axis: int) -> torch.Tensor:
+    """View a volume (C, Z, Y, X) such that its axis 0, 1 or 2 of (Z, Y, X) is the last but one."""
+    return volume.flatten(2) if axis == 0 else volume if axis == 1 else volume.mT
+
+
+def _blocks(start: int, stop: int, length: int) -> Iterator[tuple[int, int]]:
+    return ((begin, min(begin + length, stop)) for begin in range(start, stop, length))
+
+
+def _step(source: Grid, target: Grid, axis: int) -> float:
+    return target.spacing[axis] / source.spacing[axis]
+
+
+def _widening(source: Grid, target: Grid, axis: int) -> float:
+    """How many of the source's voxels one lobe of the kernel takes."""
+    return max(1.0, _step(source, target, axis) / CUTOFF)
+
+
+def _neighbours(source: Grid, target: Grid, axis: int, start: int, stop: int) -> tuple[Positions, Positions]:
+    """Give the positions (n, 1) of the target's voxels in the source, and the voxels (n, taps) within their reach."""
+    positions: Positions = np.arange(start, stop, dtype=np.float64)[:, None] * _step(source, target, axis)
+    reach = int(np.ceil(LOBES * _widening(source, target, axis)))
+    return positions, np.floor(positions) + np.arange(-reach, reach + 1, dtype=np.float64)
+
+
+def _needed(source: Grid, target: Grid, axis: int, start: int, stop: int) -> tuple[int, int]:
+    """Voxels [first, end) of one axis of the source on which the target's voxels [start, stop) depend."""
+    if _shared(source, target, axis):
+        return start, stop
+    _, voxels = _neighbours(source, target, axis, start, stop)
+    first, last = np.clip((voxels[0, 0], voxels[-1, -1]), 0, source.shape[axis] - 1)
+    return int(first), int(last) + 1
+
+
+def _weights(source: Grid, target: Grid, axis: int, start: int, stop: int) -> Positions:
+    """Weights (n, taps) of the source's voxels `_needed` by the target's [start, stop); each row adds up to one."""
+    first, end = _needed(source, target, axis, start, stop)
+    positions, voxels = _neighbours(source, target, axis, start, stop)
+    distance = (voxels - positions) / _widening(source, target, axis)
+    kernel = np.where(np.abs(distance) < LOBES, np.sinc(distance) * np.sinc(distance / LOBES), 0)
+    weights = np.zeros((stop - start, end - first))
+    inside = np.clip(voxels, 0, source.shape[axis] - 1).astype(int) - first
+    np.add.at(weights, (np.arange(stop - start)[:, None], inside), kernel / kernel.sum(axis=1, keepdims=True))
+    return weights

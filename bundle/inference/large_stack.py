@@ -82,5 +82,6 @@ class LargeStack:
 
     def bytes_to_read(self, depth: int) -> int:
         """Memory that reading `depth` slices of the network's grid takes, in bytes."""
-        _, end = needed_slices(self.own, self.network, 0, min(depth, self.network.shape[0]))
-        return BYTES_PER_VOXEL_READ * (end * self.own.shape[1] * self.own.shape[2])
+        middle = max(0, self.network.shape[0] - depth) // 2  # where a slab has neighbours on both sides
+        first, end = needed_slices(self.own, self.network, middle, min(middle + depth, self.network.shape[0]))
+        return BYTES_PER_VOXEL_READ * (end - first) * self.own.shape[1] * self.own.shape[2]

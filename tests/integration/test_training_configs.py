@@ -81,8 +81,8 @@ def test_all_prepare_stacks_alike():
     normalizing = [step for step in steps if step["_target_"] == "Compose"]
     assert [step for step in inference["preprocessing"]["transforms"] if step["_target_"] == "Compose"] == normalizing
     for name in ("zscore", "resample"):
-        assert without(train[name], "pixdim") == without(evaluate[name], "pixdim")
-        assert without(train[name], "pixdim", "keys") == without(inference[name], "pixdim", "keys")
+        assert without(train[name], "spacing") == without(evaluate[name], "spacing")
+        assert without(train[name], "spacing", "keys") == without(inference[name], "spacing", "keys")
     assert train["zscore_order"] == evaluate["zscore_order"] == inference["zscore_order"] == "before"
 
 
