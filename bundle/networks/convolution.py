@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from bundle.networks.experts import EXPERTS, make_expert
+from bundle.networks.folding import convolve
 from bundle.networks.gate import Gate
 
 TaskBatch = tuple[Tensor, list[int]]
@@ -81,10 +82,9 @@ class MoDEConvolution(nn.Module):
         """Convolve each sample of x (N, I, Z, Y, X) with its task's kernel, zero padded, to (N, O, Z, Y, X)."""
         assert task is not None, "a MoDE convolution needs the task"
         embedding, sample_counts = task
-        kernels = self.merged_kernels(embedding)
-        padding = self.size // 2
+        kernels = torch.unbind(self.merged_kernels(embedding))
         groups = torch.split(x, sample_counts)
-        return torch.cat([F.conv3d(group, kernels[u], padding=padding) for u, group in enumerate(groups)])
+        return torch.cat([convolve(group, kernel) for group, kernel in zip(groups, kernels)])  # noqa: B905 - TorchScript
 
 
 class PlainConvolution(nn.Module):
