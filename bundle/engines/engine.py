@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from bundle.networks import SpecializedRepMode
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 2}
+"""Of a number between two layers; around the quantized convolutions of int8 some layers stay in floating point."""
 
 
 class Engine(nn.Module):
@@ -57,6 +59,16 @@ class Engine(nn.Module):
             device: where it computes.
             calibration: windows (1, 1, Z, Y, X), float32 z-scores, that "int8" is calibrated on.
         """
+
+    @property
+    def bytes_per_voxel(self) -> int:
+        """Memory that computing a window takes for each of its voxels, in bytes; measured, and rounded up.
+
+        At the top of the decoder a convolution reads twice the base width's channels, and the runtime holds a copy of
+        them in a layout of its own. Measured for base widths 8 and 32 (windows of 32 x 128 x 128 to 32 x 240 x 368
+        voxels): 5 to 7 numbers a channel of the base width in float32, 6 to 8 in bfloat16.
+        """
+        return 8 * int(self.description["base_width"]) * BYTES[self.precision]
 
     def describe(self) -> dict[str, Any]:
         """Return what the net says of itself, as JSON can hold it."""

@@ -1,10 +1,11 @@
-"""Memory of this process: what is free, and the most that something took."""
+"""Memory of this process: what is free, the most that something took, and whether an error says that it ran out."""
 
 import threading
 from pathlib import Path
 from types import TracebackType
 
 import psutil
+import torch
 
 # Limits that containers put on their processes (control groups of version 2 and 1), and what these use of them.
 CONTROL_GROUPS = (
@@ -12,10 +13,21 @@ CONTROL_GROUPS = (
     (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
 )
 INTERVAL = 0.02  # seconds between two looks
+# What allocators of PyTorch, oneDNN, OpenVINO and ONNX Runtime write where memory ran out.
+OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "failed to allocate", "bad_alloc")
 
 
-def free_memory() -> int:
-    """Bytes that can be taken without swapping, within the limit of a container."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out."""
+    text = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in text for words in OUT_OF_MEMORY)
+
+
+def free_memory(device: torch.device | str = "cpu") -> int:
+    """Bytes that can be taken on a device; in the computer's memory without swapping, within a container's limit."""
+    if torch.device(device).type == "cuda":
+        free_on_card, _ = torch.cuda.mem_get_info(device)
+        return int(free_on_card)
     free = int(psutil.virtual_memory().available)
     for limit, usage in CONTROL_GROUPS:
         try:

@@ -22,9 +22,9 @@ from bundle.data.resampling import Grid, needed_slices, resample_slab
 from bundle.data.stack import StackReader
 from bundle.errors import BundleError
 from bundle.files import written_whole
-from bundle.inference.inferer import WindowInferer
 from bundle.inference.large_stack import LargeStack
-from bundle.inference.memory import free_memory
+from bundle.inference.memory import free_memory, is_out_of_memory
+from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.inference.output_format import check_output_format
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.preview import draw_planes
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHARE_OF_MEMORY = 0.7  # of what is free, above which a stack is not taken whole
+SHARE_OF_MEMORY = 0.5  # of what is free, above which a stack is not taken whole; the next one is read meanwhile
 SHARE_OF_PYRAMID = 4 / 3  # of the full resolution, where only rows and columns are halved
 
 
@@ -50,11 +50,10 @@ class OutOfCore:
         reader: opens the files.
         channel: the transmitted-light channel, see `find_channel`.
         network: called with windows (B, 1, Z, Y, X), with attributes tasks and spacing.
-        inferer: the sliding window; a slab is one row of its windows.
+        inferer: chooses the sliding window; a slab is one row of its windows.
         saving: what is stored, and in which units.
         device: where the network runs.
-        amp: half precision on a CUDA device.
-        mode: "auto" takes stacks that need more than 70 % of the free memory; True takes all, False none.
+        mode: "auto" takes stacks that need more than half of the free memory; True takes all, False none.
         zscore_order: "before" or "after" resampling.
         output_grid: "input" or "network".
 
@@ -68,10 +67,9 @@ class OutOfCore:
         reader: StackReader,
         channel: int | str | None,
         network: SpecializedRepMode,
-        inferer: WindowInferer,
+        inferer: MemoryAwareInferer,
         saving: SavePredictiond,
         device: torch.device | str = "cpu",
-        amp: bool = False,
         mode: str | bool = "auto",
         zscore_order: str = "before",
         output_grid: str = "input",
@@ -81,10 +79,9 @@ class OutOfCore:
         self.channel = channel
         self.network = network
         self.inferer = copy.copy(inferer)
-        self.inferer.progress = False
+        self.inferer.progress = False  # one bar over all rows takes the place of one a row
         self.saving = saving
         self.device = torch.device(device)
-        self.amp = amp
         self.decide = choose(
             "out_of_core",
             str(mode).lower(),
@@ -110,7 +107,7 @@ class OutOfCore:
             with self.run.measured(path):
                 try:
                     self._predict(path)
-                except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+                except (ValueError, OSError, MemoryError, RuntimeError) as error:
                     self.run.fail(path, self._explain(path, error))
 
     def _explain(self, path: Path, error: Exception) -> Exception:
@@ -120,7 +117,7 @@ class OutOfCore:
                 f"The prediction of {path} cannot be written into {self.run.output_dir} ({error.strerror or error}); "
                 "free some space there and give the same command again, which goes on from the slabs that are done."
             )
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        if is_out_of_memory(error):
             return BundleError(
                 f"A slab of {path} does not fit into memory; give a smaller --roi_size, or fewer --tasks at a time."
             )
@@ -161,9 +158,10 @@ class OutOfCore:
                 lazy.dtype,
             )
             warn_of_far_spacing(str(path), spacing, self.network.spacing)
-            rows = WindowRows(self.inferer, stack.network.shape)
             unfinished = UnfinishedPrediction(self.run.outputs(path)[0], self.run.origin(path), self.run.overwrite)
+            rows = self._rows(stack, unfinished)
             self._announce(path, stack, rows, unfinished)
+            unfinished.remember(roi_size=list(rows.inferer.roi_size))
             if "zscore" in unfinished.state:
                 stack.mean, stack.std = (unfinished.state["zscore"][name] for name in ("mean", "std"))
             else:
@@ -171,6 +169,12 @@ class OutOfCore:
                     stack.measure(rows.depth, bar.update)
                 unfinished.remember(zscore={"mean": stack.mean, "std": stack.std})
             self._fill(path, stack, rows, unfinished)
+
+    def _rows(self, stack: LargeStack, unfinished: "UnfinishedPrediction") -> WindowRows:
+        """Choose the windows, or take those that the slabs of an interrupted run were predicted with."""
+        roi_size = unfinished.state.get("roi_size")
+        windows = self.inferer.use(roi_size) if roi_size else self.inferer.fit(stack.network.shape)
+        return WindowRows(windows, stack.network.shape)
 
     def _fill(self, path: Path, stack: LargeStack, rows: WindowRows, unfinished: "UnfinishedPrediction") -> None:
         """Predict and write the slabs that are not done, then all that belongs to a prediction."""
@@ -217,7 +221,7 @@ class OutOfCore:
         low, _ = needed_slices(stack.network, target, done, done + 1)
         windows = rows.windows_per_row * (len(rows.starts) - rows.first_row(low))
         with tqdm(total=windows, desc=path.name, unit="window") as bar:
-            finished = rows.predict(stack.read, lambda slab: self._predict_row(slab, bar), low)
+            finished = rows.predict(stack.read, lambda slab: self._predict_row(rows, slab, bar), low)
             held = torch.zeros(len(self.network.tasks), 0, *stack.network.shape[1:])
             for start in range(done, target.shape[0], depth):
                 stop = min(start + depth, target.shape[0])
@@ -227,7 +231,7 @@ class OutOfCore:
                     held = torch.cat([held, next(finished)], dim=1)
                 yield start, resample_slab(held, low, stack.network, target, start, stop)
 
-    def _predict_row(self, slab: torch.Tensor, bar: "tqdm[Any]") -> torch.Tensor:
+    def _predict_row(self, rows: WindowRows, slab: torch.Tensor, bar: "tqdm[Any]") -> torch.Tensor:
         """Predict one row of windows, (1, z, Y, X) -> (T, z, Y, X) on the CPU."""
 
         def counted(windows: torch.Tensor) -> torch.Tensor:
@@ -235,8 +239,8 @@ class OutOfCore:
             bar.update(len(windows))
             return prediction
 
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=self.amp and self.device.type == "cuda"):
-            prediction: torch.Tensor = self.inferer(slab[None].to(self.device), counted)[0]
+        with torch.no_grad():
+            prediction: torch.Tensor = rows.inferer(slab[None].to(self.device), counted)[0]
         return prediction.cpu()
 
     def _announce(self, path: Path, stack: LargeStack, rows: WindowRows, unfinished: "UnfinishedPrediction") -> None:
@@ -248,7 +252,7 @@ class OutOfCore:
         free_disk = shutil.disk_usage(self.run.output_dir).free
         memory, free = self._slab_bytes(stack, rows, channels), free_memory()
         windows = rows.windows_per_row * len(rows.starts)
-        seconds = windows * to_do * self._seconds_per_window()
+        seconds = windows * to_do * self._seconds_per_window(rows)
         logger.info(
             "%s is predicted slab by slab: %d windows in %d rows, about %s; up to %.2f GB to write (%.2f GB are free), "
             "at most about %.2f GB of memory%s",
@@ -276,17 +280,18 @@ class OutOfCore:
         """Estimate the memory that a slab takes: read, predicted, kept for the next row, resampled and stored."""
         plane = stack.network.shape[1] * stack.network.shape[2]
         predicted = 4 * plane * rows.depth * (3 * len(self.network.tasks) + 2)
+        predicted += int(self.inferer.bytes_per_voxel * math.prod(rows.inferer.roi_size))
         target = self._target(stack)
         stored = 4 * 16 * target.shape[1] * target.shape[2] * 4 * channels
         return stack.bytes_to_read(rows.depth) + predicted + stored
 
-    def _seconds_per_window(self) -> float:
+    def _seconds_per_window(self, rows: WindowRows) -> float:
         """Time one window, after one that warms up."""
-        window = torch.zeros(1, *map(int, self.inferer.roi_size))
+        window = torch.zeros(1, *map(int, rows.inferer.roi_size))
         with tqdm(disable=True) as bar:
-            self._predict_row(window, bar)
+            self._predict_row(rows, window, bar)
             start = time.perf_counter()
-            self._predict_row(window, bar)
+            self._predict_row(rows, window, bar)
         return time.perf_counter() - start
 
 

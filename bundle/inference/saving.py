@@ -14,6 +14,7 @@ from bundle import __version__
 from bundle.data.source import StackSource
 from bundle.errors import BundleError
 from bundle.files import written_whole
+from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.inference.output_format import output_format
 from bundle.inference.output_values import UNITS, OutputValues, StoredChannel
 from bundle.inference.prediction_run import PredictionRun
@@ -33,6 +34,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         original_key: the image (1, Z, Y, X) in the file's own grey values, on the prediction's grid, whose affine
             holds the voxel size.
         run: where output files stand, in which format, and where failures go.
+        inferer: chose the windows, for the record.
         tasks: names of the prediction's channels.
         target_statistics: for each task, where known, (mean, standard deviation) of its raw training targets.
         checkpoint: file of the network, for the record.
@@ -50,6 +52,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         image_key: str,
         original_key: str,
         run: PredictionRun,
+        inferer: MemoryAwareInferer,
         tasks: Sequence[str],
         target_statistics: Mapping[str, Sequence[float]],
         checkpoint: str | Path,
@@ -61,6 +64,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         self.image_key = image_key
         self.original_key = original_key
         self.run = run
+        self.inferer = inferer
         self.values = OutputValues(tasks, target_statistics, units, dtype, include_input)
         self.checkpoint = checkpoint
 
@@ -138,6 +142,8 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
                 for task, (mean, std) in self.values.target_statistics.items()
             },
             "values": UNITS[self.values.units],
+            "roi_size": list(self.inferer.windows.roi_size),
+            "overlap": self.inferer.overlaps,
             "checkpoint": str(self.checkpoint),
             "version": __version__,
             "origin": self.run.origin(path),

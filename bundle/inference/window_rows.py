@@ -40,6 +40,7 @@ class WindowRows:
     def __init__(self, inferer: WindowInferer, shape: tuple[int, int, int]) -> None:
         overlaps = [inferer.overlap] * 3 if isinstance(inferer.overlap, (int, float)) else list(inferer.overlap)
         starts, rows, columns = (window_starts(*axis) for axis in zip(shape, inferer.roi_size, overlaps, strict=True))
+        self.inferer = inferer
         self.depth = min(int(inferer.roi_size[0]), shape[0])
         self.slices = shape[0]
         self.starts = starts

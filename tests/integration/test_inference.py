@@ -17,6 +17,7 @@ from bundle.checkpoint import save_network
 from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
+from bundle.inference.inferer import WindowInferer
 from bundle.networks import RepMode
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def write_stack(path, shape=(1, 5, 20, 24), names=("brightfield",), spacing=SPAC
 
 
 def predict(checkpoint, **options):
-    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "inferer#progress": False, **options}
+    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "progress": False, **options}
     run(config_file=str(CONFIG), logging_file=False, **knobs)
 
 
@@ -105,6 +106,22 @@ def test_the_values_are_the_networks(folder, checkpoint, network):
     found = TiffReader().load(folder / "out" / "cell_pred.ome.tiff")
     assert found.channel_names == TASKS
     np.testing.assert_allclose(found.array, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("quality", "roi_size", "overlap"),
+    [("fast", [32, 144, 80], [0.5, 0.25, 0.25]), ("paper", [32, 128, 128], [0.5] * 3)],
+)
+def test_a_quality_stands_for_windows_which_are_recorded(folder, checkpoint, network, quality, roi_size, overlap):
+    array = write_stack(folder / "cell.tif", shape=(1, 40, 140, 70), spacing=network.spacing)
+    predict(checkpoint, input="cell.tif", tasks=["dna"], output_dir="out", roi_size=None, quality=quality)
+    record = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))
+    assert (record["roi_size"], record["overlap"]) == (roi_size, overlap)
+    assert record["origin"]["precision"] == "fp32"
+    scores = torch.from_numpy((array - array.mean()) / array.std())[None].float()
+    with torch.no_grad():
+        expected = WindowInferer(roi_size, overlap=overlap)(scores, network, task=["dna"])[0]
+    np.testing.assert_allclose(TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array, expected, atol=1e-5)
 
 
 def test_an_exported_compact_checkpoint_serves_too(folder, checkpoint, network):
@@ -174,6 +191,11 @@ def test_nothing_is_overwritten_unasked_and_inputs_stay_as_they_are(folder, chec
         ({"spacing": [1, 1]}, "--spacing"),
         ({"checkpoint": "gone.pt"}, "gone.pt"),
         ({"checkpoint": "cell.tif"}, "cell.tif"),
+        ({"quality": "best"}, "--quality one of fast, paper"),
+        ({"engine": "tensorflow"}, "tensorflow.*--engine one of auto, torch"),
+        ({"precision": "fp8"}, "fp8.*--precision one of auto, fp32"),
+        ({"device": "cpu", "precision": "fp16"}, "fp16 on the device cpu.*--precision"),
+        ({"roi_size": [32, 16000, 16000]}, "16000.* GB are free; give --roi_size"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_no_file(folder, checkpoint, options, found):

@@ -62,7 +62,7 @@ def voxels(shape):
 
 
 def predict(checkpoint, **options):
-    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "inferer#progress": False, **options}
+    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "progress": False, **options}
     run(config_file=str(CONFIG), logging_file=False, **knobs)
 
 

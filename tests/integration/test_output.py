@@ -45,7 +45,7 @@ def array(tmp_path, monkeypatch):
 def predict(checkpoint):
     def start(**options):
         knobs = {"checkpoint": str(checkpoint), "input": "cell.tif", "output_dir": "out", "roi_size": [16, 32, 32]}
-        run(config_file=str(CONFIG), logging_file=False, **{"inferer#progress": False, **knobs, **options})
+        run(config_file=str(CONFIG), logging_file=False, **{"progress": False, **knobs, **options})
 
     return start
 

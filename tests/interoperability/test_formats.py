@@ -49,7 +49,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def predict(checkpoint, **options):
-    knobs = {"checkpoint": str(checkpoint), "tasks": ["tom20"], "roi_size": [16, 32, 32], "inferer#progress": False}
+    knobs = {"checkpoint": str(checkpoint), "tasks": ["tom20"], "roi_size": [16, 32, 32], "progress": False}
     run(config_file=str(CONFIG), logging_file=False, output_dir="out", **knobs, **options)
 
 

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 from monai.transforms import Compose, Lambda
 
@@ -27,3 +29,20 @@ def test_a_stack_that_fails_is_passed_over(run):
 def test_a_bug_is_not_passed_over(run):
     with pytest.raises(RuntimeError):
         list(StackDataset(run, Compose([Lambda(lambda item: item["no such key"])])))
+
+
+def test_the_next_stack_is_read_while_one_is_predicted(run):
+    begun = []
+    both = threading.Event()
+
+    def prepare(item):
+        begun.append(item["image"][-5:])
+        if len(begun) == 2:
+            both.set()
+        return item
+
+    stacks = iter(StackDataset(run, prepare))
+    assert next(stacks)["image"].endswith("a.tif")
+    assert both.wait(timeout=30)
+    assert begun == ["a.tif", "b.tif"], "and no more than the next one"
+    assert [item["image"][-5:] for item in stacks] == ["b.tif", "c.tif"]

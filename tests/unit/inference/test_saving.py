@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from monai.data import MetaTensor
 
 from bundle.data.reader import FileReader, TiffReader
+from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.saving import SavePredictiond
 
@@ -38,8 +39,10 @@ def item(tmp_path):
     }
 
 
-def saver(run):
-    return SavePredictiond("pred", "image", "original", run, ["dna", "zo1"], {"dna": (50, 5), "rna": (1, 1)}, "m.pt")
+def saver(run, statistics=None, **options):
+    statistics = statistics or {"dna": (50, 5), "rna": (1, 1)}
+    inferer = MemoryAwareInferer(1, roi_size=16)
+    return SavePredictiond("pred", "image", "original", run, inferer, ["dna", "zo1"], statistics, "m.pt", **options)
 
 
 def test_volume_preview_and_statistics(tmp_path, item):
@@ -113,10 +116,7 @@ def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, item, outp
     pytest.importorskip("zarr")
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
     statistics = {"dna": (50, 5), "zo1": (7, 2)}
-    save = SavePredictiond(
-        "pred", "image", "original", run, ["dna", "zo1"], statistics, "m.pt", "camera", "uint16", include_input=True
-    )
-    save(item)
+    saver(run, statistics, units="camera", dtype="uint16", include_input=True)(item)
     assert run.failures == {}
     volume, _, statistics = run.outputs("cell.tif")
     record = json.loads(statistics.read_text(encoding="utf-8"))
