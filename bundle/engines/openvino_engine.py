@@ -57,7 +57,7 @@ class OpenVINOEngine(Engine):
         Raises:
             BundleError: if calibration windows are missing for int8.
         """
-        graph = build_graph(network)
+        graph = build_graph(network, precision)
         if precision == "int8":
             graph = quantize_graph(graph, calibration)
         return cls(network.describe(), precision, graph)

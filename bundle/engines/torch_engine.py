@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bundle.engines.blocked import block_unet, choose_blocks
 from bundle.engines.engine import Engine
 from bundle.networks import SpecializedRepMode
 
@@ -44,7 +45,7 @@ class TorchEngine(Engine):
         calibration: Sequence[Tensor] | None = None,  # noqa: ARG003 - it has no int8
     ) -> TorchEngine:
         """Make the engine of a net, which stays as it is."""
-        unets = [_converted(unet, device, DTYPES[precision]) for unet in network.unets]
+        unets = [_converted(unet, network.base_width, device, precision) for unet in network.unets]
         return cls(network.describe(), precision, unets)
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -56,7 +57,9 @@ class TorchEngine(Engine):
         return prediction
 
 
-def _converted(unet: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def _converted(unet: nn.Module, base_width: int, device: torch.device, precision: str) -> nn.Module:
     """Copy a U-Net to a device, one net at a time since all of them together may be large."""
-    converted = copy.deepcopy(unet).to(device, dtype)
+    if device.type == "cpu":
+        unet = block_unet(unet, choose_blocks(base_width, precision))
+    converted = copy.deepcopy(unet).to(device, DTYPES[precision])
     return converted.to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload, no-any-return]
