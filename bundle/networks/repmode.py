@@ -36,6 +36,7 @@ class RepMode(nn.Module):
         tasks: names of the tasks, in the order of their indices.
         base_width: c, the channels of the first level; the paper's is 32.
         spacing: voxel size in micrometres (Z, Y, X) of the images that the network is made for.
+        zscore_order: "before" or "after": when those images are z-scored, as seen from their resampling to the spacing.
         target_statistics: for each task the (mean, standard deviation) of its raw training targets, in camera units.
         experts: names of the experts in each MoDE convolution.
         mean_sizes: sizes in voxels of the windows that the experts "mean3" and "mean5" average over.
@@ -56,6 +57,7 @@ class RepMode(nn.Module):
         tasks: Sequence[str],
         base_width: int = 32,
         spacing: Sequence[float] = (0.29, 0.29, 0.29),
+        zscore_order: str = "before",
         target_statistics: Mapping[str, Sequence[float]] | None = None,
         experts: Sequence[str] = EXPERTS,
         mean_sizes: Sequence[int] = (3, 5),
@@ -71,6 +73,7 @@ class RepMode(nn.Module):
         self.tasks = list(tasks)
         self.base_width = base_width
         self.spacing = tuple(float(size) for size in spacing)
+        self.zscore_order = zscore_order
         self.target_statistics = {task: tuple(pair) for task, pair in (target_statistics or {}).items()}
         self.scope = scope
         self.options = MoDEOptions(tuple(experts), (mean_sizes[0], mean_sizes[1]), gate_activation, gate_layers)
@@ -135,7 +138,9 @@ class RepMode(nn.Module):
         indices = find_tasks(self.tasks if tasks is None else tasks, self.tasks)
         names = [self.tasks[index] for index in indices]
         kernel_sizes = [_kernel_size(self.unet.bottleneck.first.convolution), _kernel_size(self.unet.last)]
-        net = SpecializedRepMode(names, self.base_width, self.spacing, self.target_statistics, kernel_sizes)
+        net = SpecializedRepMode(
+            names, self.base_width, self.spacing, self.target_statistics, kernel_sizes, self.zscore_order
+        )
         net = net.to(self.embedding).eval()  # the network's device and precision
         for index, plain in zip(indices, net.unets, strict=True):
             assert isinstance(plain, UNet)
@@ -149,6 +154,7 @@ class RepMode(nn.Module):
             "tasks": self.tasks,
             "base_width": self.base_width,
             "spacing": self.spacing,
+            "zscore_order": self.zscore_order,
             "target_statistics": self.target_statistics,
             "experts": self.options.experts,
             "mean_sizes": self.options.mean_sizes,

@@ -97,6 +97,7 @@ class SpecializedRepMode(nn.Module):
         spacing: voxel size in micrometres (Z, Y, X) of the images that the nets are made for.
         target_statistics: for each task the (mean, standard deviation) of its raw training targets, in camera units.
         kernel_sizes: kernel sizes in voxels of the encoder with the bottleneck, and of the decoder.
+        zscore_order: "before" or "after": when those images are z-scored, as seen from their resampling to the spacing.
 
     Raises:
         ValueError: if the tasks are none or not distinct.
@@ -109,6 +110,7 @@ class SpecializedRepMode(nn.Module):
         spacing: Sequence[float],
         target_statistics: Mapping[str, Sequence[float]],
         kernel_sizes: Sequence[int] = (5, 5),
+        zscore_order: str = "before",
     ) -> None:
         super().__init__()
         check_task_names(tasks)
@@ -117,6 +119,7 @@ class SpecializedRepMode(nn.Module):
         self.spacing = tuple(float(size) for size in spacing)
         self.target_statistics = {task: tuple(pair) for task, pair in target_statistics.items() if task in self.tasks}
         self.kernel_sizes = tuple(kernel_sizes)
+        self.zscore_order = zscore_order
         self.unets = nn.ModuleList(plain_unet(base_width, kernel_sizes) for _ in tasks)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -149,6 +152,7 @@ class SpecializedRepMode(nn.Module):
             "spacing": self.spacing,
             "target_statistics": self.target_statistics,
             "kernel_sizes": self.kernel_sizes,
+            "zscore_order": self.zscore_order,
         }
 
     @torch.jit.unused

@@ -76,14 +76,20 @@ def test_all_prepare_stacks_alike():
     others = evaluate["preprocessing"]["transforms"]
     assert [step["_target_"] for step in steps] == [step["_target_"] for step in others]
     for ours, theirs in zip(steps, others, strict=True):
-        if ours["_target_"] != "SelectItemsd":
+        if ours["_target_"] not in ("SelectItemsd", "Compose"):
             assert without(ours, "reader") == without(theirs, "reader")
-    normalizing = [step for step in steps if step["_target_"] == "Compose"]
-    assert [step for step in inference["preprocessing"]["transforms"] if step["_target_"] == "Compose"] == normalizing
+    both = (others, inference["preprocessing"]["transforms"])
+    normalizing, *found = ([step for step in each if step["_target_"] == "Compose"] for each in (steps, *both))
+    assert normalizing[0]["transforms"].pop("value") == "@zscore_order"
+    for (step,) in found:
+        assert step["transforms"].pop("value") == "@settled_zscore_order"
+        assert [step] == normalizing
     for name in ("zscore", "resample"):
         assert without(train[name], "spacing") == without(evaluate[name], "spacing")
         assert without(train[name], "spacing", "keys") == without(inference[name], "spacing", "keys")
-    assert train["zscore_order"] == evaluate["zscore_order"] == inference["zscore_order"] == "before"
+    assert train["zscore_order"] == "before"
+    assert evaluate["zscore_order"] is inference["zscore_order"] is None
+    assert evaluate["settled_zscore_order"] == inference["settled_zscore_order"]
 
 
 def without(step, *keys):

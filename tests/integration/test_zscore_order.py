@@ -56,6 +56,21 @@ def test_the_statistics_are_those_of_what_was_z_scored(array, config):
 
 
 @pytest.mark.usefixtures("array")
+@pytest.mark.parametrize("config", ["inference.yaml", "evaluate.yaml"])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_by_default_the_order_is_that_of_the_training(config, order):
+    save_network(RepMode(["dna"], base_width=1, zscore_order=order), "model.pt", overwrite=True)
+    torch.testing.assert_close(prepare(config, None), prepare(config, order), rtol=0, atol=0)
+
+
+def test_training_tells_the_network_its_order():
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs" / "train.yaml"))
+    parser.update({"zscore_order": "after", "base_width": 1})
+    assert parser.get_parsed_content("network_def").zscore_order == "after"
+
+
+@pytest.mark.usefixtures("array")
 @pytest.mark.parametrize("config", STEPS)
 def test_another_order_is_refused(config):
     with pytest.raises(RuntimeError) as caught:

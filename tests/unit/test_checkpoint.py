@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bundle.checkpoint import load_network, save_network
+from bundle.checkpoint import DESCRIPTION_KEY, load_network, save_network
 from bundle.errors import BundleError
 from bundle.networks import RepMode, SpecializedRepMode
+from bundle.networks.description import decode_description, encode_description
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def network() -> RepMode:
         ["dna", "er"],
         base_width=2,
         spacing=(0.5, 0.2, 0.1),
+        zscore_order="after",
         target_statistics={"dna": (400.0, 50.0)},
         experts=("conv5", "mean3"),
         gate_layers=2,
@@ -33,6 +35,7 @@ def test_a_network_comes_back_from_its_file_alone(network: RepMode, tmp_path: Pa
     assert torch.equal(loaded(image), network(image))
     assert loaded.describe() == network.describe()
     assert loaded.spacing == (0.5, 0.2, 0.1)
+    assert loaded.zscore_order == "after"
     assert loaded.target_statistics == {"dna": (400.0, 50.0)}
 
 
@@ -44,7 +47,21 @@ def test_a_specialised_net_comes_back_from_its_file_alone(network: RepMode, tmp_
     assert isinstance(loaded, SpecializedRepMode)
     assert loaded.tasks == ["er"]
     assert loaded.spacing == (0.5, 0.2, 0.1)
+    assert loaded.zscore_order == "after"
     assert torch.equal(loaded(image), plain(image))
+
+
+@pytest.mark.parametrize("task", [None, "er"])
+def test_weights_from_before_the_order_was_kept_were_z_scored_first(
+    network: RepMode, tmp_path: Path, task: str | None
+) -> None:
+    written = network.specialize(task) if task else network
+    state = written.state_dict()
+    description = decode_description(state[DESCRIPTION_KEY])
+    del description["zscore_order"]
+    state[DESCRIPTION_KEY] = encode_description(description)
+    torch.save(state, tmp_path / "old.pt")
+    assert load_network(tmp_path / "old.pt").zscore_order == "before"
 
 
 def test_the_file_is_a_flat_state_dict_of_tensors(network: RepMode, tmp_path: Path) -> None:
