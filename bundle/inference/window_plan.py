@@ -12,18 +12,22 @@ SMALLEST = 64
 
 
 def _next_multiple(size: float) -> int:
-    return DIVISOR * math.ceil(size / DIVISOR)
+    return int(DIVISOR * math.ceil(size / DIVISOR))
 
 
 def share_out(size: int, count: int, overlap: float) -> int:
     """Give the length, a multiple of 16, of `count` windows that cover an axis with an overlap.
 
+    It is no longer than the axis, if that has 16 voxels: the flat rim of a padded image changes predictions far inside.
+
     Args:
         size: the axis' length in voxels.
-        count: number of windows.
+        count: number of windows; one more where one would have to be padded.
         overlap: share of a window that its neighbour covers too.
     """
-    return _next_multiple(size / (count - (count - 1) * overlap))
+    count = max(count, 2) if size % DIVISOR else count
+    longest = max(DIVISOR, size - size % DIVISOR)
+    return min(_next_multiple(size / (count - (count - 1) * overlap)), longest)
 
 
 def largest_windows(shape: Sequence[int], overlap: Sequence[float], voxels: float) -> tuple[int, int, int]:

@@ -110,7 +110,7 @@ def test_the_values_are_the_networks(folder, checkpoint, network):
 
 @pytest.mark.parametrize(
     ("quality", "roi_size", "overlap"),
-    [("fast", [32, 144, 80], [0.5, 0.25, 0.25]), ("paper", [32, 128, 128], [0.5] * 3)],
+    [("fast", [32, 80, 48], [0.5, 0.25, 0.25]), ("paper", [32, 128, 128], [0.5] * 3)],
 )
 def test_a_quality_stands_for_windows_which_are_recorded(folder, checkpoint, network, quality, roi_size, overlap):
     array = write_stack(folder / "cell.tif", shape=(1, 40, 140, 70), spacing=network.spacing)

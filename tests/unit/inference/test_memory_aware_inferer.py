@@ -37,7 +37,7 @@ def test_a_given_window_gives_what_the_sliding_window_gives(image):
 )
 def test_where_memory_runs_out_smaller_windows_go_on_with_a_notice(image, caplog, roi_size, error):
     def greedy(windows):
-        if windows.numel() > 32 * 96 * 96:
+        if windows.numel() > 32 * 64 * 64:
             raise error
         return windows.clone()
 
