@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bundle.networks import SpecializedRepMode
+from bundle.networks.task import find_tasks
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 2}
@@ -35,7 +36,44 @@ class Engine(nn.Module):
         self.precision = precision
         self.tasks: list[str] = list(description["tasks"])
         self.spacing = tuple(float(size) for size in description["spacing"])
+        self.zscore_order = str(description["zscore_order"])
         self.target_statistics = {task: tuple(pair) for task, pair in description["target_statistics"].items()}
+
+    @property
+    def bytes_per_voxel(self) -> int:
+        """Memory that computing a window takes for each of its voxels, in bytes; measured, and rounded up.
+
+        At the top of the decoder a convolution reads twice the base width's channels, and the runtime holds a copy of
+        them in a layout of its own. Measured for base widths 8 and 32 (windows of 32 x 128 x 128 to 32 x 240 x 368
+        voxels): 5 to 7 numbers a channel of the base width in float32, 6 to 8 in bfloat16.
+        """
+        return 8 * int(self.description["base_width"]) * BYTES[self.precision]
+
+    def specialize(self, tasks: Sequence[str] | str | None = None) -> Engine:
+        """Return the engine of some of its tasks, in the given order; None takes all.
+
+        All of them are computed nevertheless, since a runtime's graph is one piece.
+
+        Raises:
+            BundleError: if a task is unknown.
+        """
+        indices = find_tasks(self.tasks if tasks is None else tasks, self.tasks)
+        return self if indices == list(range(len(self.tasks))) else ChosenTasks(self, indices)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the net says of itself, as JSON can hold it."""
+        return dict(self.description)
+
+    @abstractmethod
+    def forward(self, windows: Tensor) -> Tensor:
+        """Predict fluorescence (N, T, Z, Y, X), float32 z-scores, from windows (N, 1, Z, Y, X), float32 z-scores.
+
+        The prediction is where the windows are. Z, Y and X must divide by 16.
+        """
+
+
+class RuntimeEngine(Engine):
+    """An engine that is made of a net, for one runtime."""
 
     @staticmethod
     @abstractmethod
@@ -50,7 +88,7 @@ class Engine(nn.Module):
         precision: str,
         device: torch.device,
         calibration: Sequence[Tensor] | None = None,
-    ) -> Engine:
+    ) -> RuntimeEngine:
         """Make the engine of a net, which stays as it is.
 
         Args:
@@ -60,23 +98,24 @@ class Engine(nn.Module):
             calibration: windows (1, 1, Z, Y, X), float32 z-scores, that "int8" is calibrated on.
         """
 
-    @property
-    def bytes_per_voxel(self) -> int:
-        """Memory that computing a window takes for each of its voxels, in bytes; measured, and rounded up.
 
-        At the top of the decoder a convolution reads twice the base width's channels, and the runtime holds a copy of
-        them in a layout of its own. Measured for base widths 8 and 32 (windows of 32 x 128 x 128 to 32 x 240 x 368
-        voxels): 5 to 7 numbers a channel of the base width in float32, 6 to 8 in bfloat16.
-        """
-        return 8 * int(self.description["base_width"]) * BYTES[self.precision]
+class ChosenTasks(Engine):
+    """Some of an engine's tasks.
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the net says of itself, as JSON can hold it."""
-        return dict(self.description)
+    Args:
+        engine: of more tasks, or of the same in another order.
+        indices: of the tasks among them.
+    """
 
-    @abstractmethod
+    def __init__(self, engine: Engine, indices: Sequence[int]) -> None:
+        tasks = [engine.tasks[index] for index in indices]
+        statistics = {task: pair for task, pair in engine.target_statistics.items() if task in tasks}
+        super().__init__({**engine.describe(), "tasks": tasks, "target_statistics": statistics}, engine.precision)
+        self.name = engine.name
+        self.engine = engine
+        self.indices = list(indices)
+
     def forward(self, windows: Tensor) -> Tensor:
-        """Predict fluorescence (N, T, Z, Y, X), float32 z-scores, from windows (N, 1, Z, Y, X), float32 z-scores.
-
-        The prediction is where the windows are. Z, Y and X must divide by 16.
-        """
+        """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""
+        prediction: Tensor = self.engine(windows)[:, self.indices]
+        return prediction

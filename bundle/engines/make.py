@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from bundle.engines.engine import PRECISIONS, Engine
+from bundle.engines.engine import PRECISIONS, Engine, RuntimeEngine
 from bundle.errors import BundleError
 from bundle.networks import SpecializedRepMode
 
@@ -37,6 +37,7 @@ class Runtime:
 ENGINES = {
     "torch": Runtime("bundle.engines.torch_engine", "TorchEngine", "torch", ("cpu", "cuda")),
     "openvino": Runtime("bundle.engines.openvino_engine", "OpenVINOEngine", "openvino", ("cpu",)),
+    "onnx": Runtime("bundle.engines.onnx_engine", "OnnxEngine", "onnxruntime", ("cpu",)),
 }
 """Every engine by its name."""
 
@@ -80,7 +81,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
 
 def make_engine(
-    network: SpecializedRepMode,
+    network: SpecializedRepMode | Engine,
     engine: str = "auto",
     precision: str = "auto",
     device: torch.device | str = "cpu",
@@ -89,7 +90,7 @@ def make_engine(
     """Make an engine of a specialised net.
 
     Args:
-        network: the net, in float32; it stays as it is.
+        network: the net, in float32, which stays as it is; or the engine of an exported file, which is checked.
         engine: "torch", "openvino" or "onnx"; "auto" takes OpenVINO on the CPU where it is installed, else PyTorch.
         precision: "fp32", "bf16", "fp16" or "int8"; "auto" takes fp16 on a CUDA device, else fp32.
         device: where it computes.
@@ -100,9 +101,11 @@ def make_engine(
             the precision, or calibration windows are missing.
     """
     device = torch.device(device)
+    if isinstance(network, Engine):
+        return _checked(network, engine, precision, device)
     name = choose_engine(engine, device)
     precision = choose_precision(precision, device)
-    adapter: type[Engine] = getattr(import_module(ENGINES[name].module), ENGINES[name].adapter)
+    adapter: type[RuntimeEngine] = getattr(import_module(ENGINES[name].module), ENGINES[name].adapter)
     able = adapter.precisions(device)
     if precision not in able:
         raise BundleError(
@@ -110,3 +113,19 @@ def make_engine(
             f"give --precision one of {', '.join(able)}, or another --engine."
         )
     return adapter.make(network, precision, device, calibration)
+
+
+def _checked(exported: Engine, engine: str, precision: str, device: torch.device) -> Engine:
+    """Return the engine of an exported file, on the device, if it is what is asked for.
+
+    Raises:
+        BundleError: if it is not, or cannot use the device.
+    """
+    choose_engine(exported.name, device)
+    for knob, wanted, held in (("engine", engine, exported.name), ("precision", precision, exported.precision)):
+        if wanted not in ("auto", held):
+            raise BundleError(
+                f"The checkpoint is an exported net for the {knob} {held}, not {wanted}; leave --{knob} out, "
+                "or give the network it was made from with --checkpoint."
+            )
+    return exported.to(device)

@@ -9,7 +9,7 @@ import openvino
 import torch
 from torch import Tensor
 
-from bundle.engines.engine import Engine
+from bundle.engines.engine import RuntimeEngine
 from bundle.engines.openvino_graph import build_graph
 from bundle.engines.quantization import quantize_graph
 from bundle.networks import SpecializedRepMode
@@ -18,7 +18,7 @@ HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino
 """Precisions of what is not quantized: without a hint, OpenVINO takes bfloat16 wherever the CPU has it."""
 
 
-class OpenVINOEngine(Engine):
+class OpenVINOEngine(RuntimeEngine):
     """A specialised net in OpenVINO, for windows of any size.
 
     Args:

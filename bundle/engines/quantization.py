@@ -30,8 +30,10 @@ def quantize_graph(graph: openvino.Model, calibration: Sequence[Tensor] | None) 
         )
     nncf = _import_nncf()
     dataset = nncf.Dataset(list(calibration), lambda window: window.numpy())
+    # NNCF's correction of biases lowers r with trained weights, from .9988 to .9966 in the worst of four tasks.
+    settings = nncf.AdvancedQuantizationParameters(disable_bias_correction=True)
     with contextlib.redirect_stdout(io.StringIO()):  # NNCF's bars of progress
-        return nncf.quantize(graph, dataset, subset_size=len(calibration))
+        return nncf.quantize(graph, dataset, subset_size=len(calibration), advanced_parameters=settings)
 
 
 def _import_nncf() -> ModuleType:

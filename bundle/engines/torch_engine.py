@@ -10,26 +10,26 @@ import torch
 from torch import Tensor, nn
 
 from bundle.engines.blocked import block_unet, choose_blocks
-from bundle.engines.engine import Engine
+from bundle.engines.engine import RuntimeEngine
 from bundle.networks import SpecializedRepMode
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class TorchEngine(Engine):
+class TorchEngine(RuntimeEngine):
     """A specialised net in PyTorch, its weights converted and laid out channels last: quicker than autocast.
 
     Args:
         description: what the net says of itself.
         precision: "fp32", "bf16" or "fp16".
-        unets: a plain U-Net for each task, in that precision.
+        nets: in that precision, whose channels side by side are the tasks.
     """
 
     name = "torch"
 
-    def __init__(self, description: Mapping[str, Any], precision: str, unets: Sequence[nn.Module]) -> None:
+    def __init__(self, description: Mapping[str, Any], precision: str, nets: Sequence[nn.Module]) -> None:
         super().__init__(description, precision)
-        self.unets = nn.ModuleList(unets)
+        self.nets = nn.ModuleList(nets)
 
     @staticmethod
     def precisions(device: torch.device) -> list[str]:
@@ -52,8 +52,11 @@ class TorchEngine(Engine):
         """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""
         image = windows.to(DTYPES[self.precision])
         prediction = windows.new_empty((windows.shape[0], len(self.tasks), *windows.shape[2:]))
-        for index, unet in enumerate(self.unets):
-            prediction[:, index : index + 1] = unet(image)
+        first = 0
+        for net in self.nets:
+            channels = net(image)
+            prediction[:, first : first + channels.shape[1]] = channels
+            first += channels.shape[1]
         return prediction
 
 

@@ -1,0 +1,123 @@
+"""The file formats that a specialised net can be exported to, and how far each may be off."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from torch import Tensor
+
+from bundle.engines import Engine
+from bundle.errors import BundleError
+from bundle.networks import SpecializedRepMode
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Args:
+        name: of the format.
+        ending: of its files' names.
+        module: that writes and reads it; imported when it is used, since its package may be missing.
+        packages: that must be installed, each with the extra of this bundle that brings it.
+        precision: in which the exported net computes.
+        most_difference: from the gated network, in z-scores, that a voxel may have.
+        least_correlation: Pearson's r with the gated network that a prediction must have.
+    """
+
+    name: str
+    ending: str
+    module: str
+    packages: dict[str, str]
+    precision: str
+    most_difference: float
+    least_correlation: float
+
+    def check_installed(self) -> None:
+        """Check that what writes and reads the format is installed.
+
+        Raises:
+            BundleError: if a package is missing.
+        """
+        for package, extra in self.packages.items():
+            if find_spec(package) is None:
+                raise BundleError(f'The format {self.name} needs {package}; pip install -e ".[{extra}]".')
+
+    def write(
+        self,
+        net: SpecializedRepMode,
+        path: Path,
+        overwrite: bool = False,
+        calibration: Sequence[Tensor] | None = None,
+    ) -> None:
+        """Write a net.
+
+        Args:
+            net: the net, in float32.
+            path: of the file.
+            overwrite: whether a file that is there already may be replaced.
+            calibration: windows (1, 1, Z, Y, X), float32 z-scores, that "openvino_int8" is calibrated on.
+
+        Raises:
+            BundleError: if the file is there already, a package is missing, or calibration windows are.
+        """
+        self.check_installed()
+        import_module(self.module).write(net, path, self.precision, overwrite, calibration)
+
+    def read(self, path: Path) -> Engine:
+        """Read a net into the engine that computes it.
+
+        Raises:
+            BundleError: if a package is missing, or the file cannot be read.
+        """
+        self.check_installed()
+        engine: Engine = import_module(self.module).read(path)
+        return engine
+
+    def files(self, path: Path) -> list[Path]:
+        """List the files that one export is."""
+        return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+
+
+FORMATS = {
+    form.name: form
+    for form in (
+        Format("state_dict", ".pt", "bundle.export.state_dict", {}, "fp32", 1e-4, 0.9999),
+        Format("torchscript", ".ts", "bundle.export.torchscript", {}, "fp32", 1e-4, 0.9999),
+        Format("pt2", ".pt2", "bundle.export.torch_program", {}, "fp32", 1e-4, 0.9999),
+        Format(
+            "onnx",
+            ".onnx",
+            "bundle.export.onnx_file",
+            {"onnxscript": "onnx", "onnxruntime": "onnx"},
+            "fp32",
+            1e-4,
+            0.9999,
+        ),
+        Format("openvino", ".xml", "bundle.export.openvino_file", {"openvino": "openvino"}, "fp32", 1e-4, 0.9999),
+        Format(
+            "openvino_int8",
+            "_int8.xml",
+            "bundle.export.openvino_file",
+            {"openvino": "openvino", "nncf": "int8"},
+            "int8",
+            math.inf,
+            0.99,
+        ),
+    )
+}
+"""Every format by its name; float formats may be off by rounding alone, 8-bit integers as their correlation says."""
+
+
+def find_format(name: str) -> Format:
+    """Return a format by its name.
+
+    Raises:
+        BundleError: if there is none of that name.
+    """
+    if name not in FORMATS:
+        raise BundleError(f"There is no format {name!r}; give --formats some of {', '.join(FORMATS)}.")
+    return FORMATS[name]

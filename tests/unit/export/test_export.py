@@ -1,0 +1,198 @@
+"""Exported nets: each file read back gives what the gated network gives, and nothing is overwritten unasked."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from bundle.checkpoint import load_network, save_network
+from bundle.engines import Engine
+from bundle.errors import BundleError
+from bundle.export import FORMATS, Format, check, formats, load
+from bundle.networks import RepMode
+from scripts import export_tasks as script
+from scripts.export_tasks import export_tasks
+
+TASKS = ["dna", "er"]
+FLOATS = [name for name, form in FORMATS.items() if form.precision == "fp32"]
+
+
+@pytest.fixture(scope="module")
+def network() -> RepMode:
+    torch.manual_seed(0)
+    made = RepMode(TASKS, base_width=2, spacing=(0.3, 0.2, 0.2), target_statistics={"er": (100.0, 20.0)})
+    for _ in range(20):  # batch norms that have seen images, so that predictions vary as those of trained nets
+        made(torch.randn(2, 1, 16, 32, 16), TASKS)
+    return made.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(network: RepMode, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    save_network(network, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def image() -> torch.Tensor:
+    return torch.randn(1, 1, 32, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def skip_without(form: Format) -> None:
+    for package in form.packages:
+        pytest.importorskip(package)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_read_back_gives_what_the_network_gives(
+    network: RepMode, image: torch.Tensor, tmp_path: Path, name: str
+) -> None:
+    form = FORMATS[name]
+    skip_without(form)
+    tasks = ["er", "dna"] if name != "onnx" else ["er"]  # whose exporter takes seconds for each
+    path = tmp_path / f"tasks{form.ending}"
+    net = network.specialize(tasks)
+    file = check.export_file(network, net, form, path, image, calibration=[image])
+    assert sorted(tmp_path.iterdir()) == sorted(form.files(path))
+    assert file.size == sum(part.stat().st_size for part in tmp_path.iterdir())
+    assert file.parameters == sum(weight.numel() for weight in net.parameters())
+    assert file.correlation > form.least_correlation
+    loaded = load(path)
+    assert (loaded.tasks, loaded.spacing, loaded.zscore_order) == (tasks, (0.3, 0.2, 0.2), "before")
+    assert loaded.target_statistics == {"er": (100.0, 20.0)}
+    window = image[..., :32, :32, :48]
+    prediction = loaded.specialize("er")(torch.cat([window, -window]))
+    expected = network(torch.cat([window, -window]), "er")
+    tolerance = 1e-4 if form.precision == "fp32" else 0.5 * float(expected.std())
+    torch.testing.assert_close(prediction, expected, rtol=0, atol=tolerance)
+    if isinstance(loaded, Engine):
+        assert loaded.precision == form.precision
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "state_dict"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    form = FORMATS[name]
+    skip_without(form)
+    path = tmp_path / f"tasks{form.ending}"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(BundleError, match=r"tasks.* that this bundle wrote; export it again"):
+        load(path)
+
+
+@pytest.mark.parametrize("ending", [".ts", ".xml", ".pt"])
+def test_a_missing_file_is_named(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(BundleError, match=f"There is no checkpoint .*weights{ending}"):
+        load(tmp_path / f"weights{ending}")
+
+
+def test_a_pt2_refuses_a_window_that_it_cannot_take(network: RepMode, image: torch.Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "er.pt2"
+    FORMATS["pt2"].write(network.specialize("er"), path)
+    engine = FORMATS["pt2"].read(path)
+    engine.eval().train()
+    with pytest.raises(BundleError, match="from 32 voxels an axis on, not"):
+        engine(image[..., :16, :32, :32])
+
+
+def test_an_export_that_differs_is_refused_and_removed(
+    network: RepMode, image: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Format.read
+    monkeypatch.setattr(Format, "read", lambda self, path: lambda windows: read(self, path)(windows) + 1)
+    with pytest.raises(BundleError, match=r"differs from the gated network by 1 .* and was removed"):
+        check.export_file(network, network.specialize("er"), FORMATS["state_dict"], tmp_path / "er.pt", image)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_writes_a_net_a_task_and_says_how_they_compare(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    export_tasks(str(tmp_path / "out"), formats=["state_dict", "torchscript"], checkpoint=str(checkpoint))
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["dna.pt", "dna.ts", "er.pt", "er.ts", "exports.json"]
+    rows = json.loads((tmp_path / "out" / "exports.json").read_text())
+    assert [row["path"] for row in rows] == ["dna.pt", "dna.ts", "er.pt", "er.ts"]
+    assert all(row["max_difference"] < 1e-4 and row["milliseconds"] > 0 for row in rows)
+    assert f"{rows[0]['parameters']:,}" in caplog.text
+    image = torch.randn(1, 1, 16, 32, 16)
+    expected = load_network(checkpoint)(image, "er")
+    script = torch.jit.load(tmp_path / "out" / "er.ts")
+    torch.testing.assert_close(script(image), expected, rtol=0, atol=1e-5)
+
+
+def test_one_net_of_all_tasks_that_is_not_overwritten_unasked(checkpoint: Path, tmp_path: Path) -> None:
+    options = {"formats": "state_dict", "together": True, "checkpoint": str(checkpoint)}
+    export_tasks(str(tmp_path), **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exports.json", "tasks.pt"]
+    assert load_network(tmp_path / "tasks.pt").tasks == TASKS
+    with pytest.raises(BundleError, match="overwrite"):
+        export_tasks(str(tmp_path), **options)
+    export_tasks(str(tmp_path), **options, overwrite=True)
+
+
+def test_eight_bit_integers_are_calibrated_on_given_stacks(checkpoint: Path, tmp_path: Path) -> None:
+    skip_without(FORMATS["openvino_int8"])
+    with pytest.raises(BundleError, match="needs stacks to calibrate it on"):
+        export_tasks(str(tmp_path / "out"), formats="openvino_int8", checkpoint=str(checkpoint))
+    export_tasks(
+        str(tmp_path / "out"),
+        tasks="er",
+        formats="openvino_int8",
+        calibration=str(script.EXAMPLE),
+        checkpoint=str(checkpoint),
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "er_int8.bin",
+        "er_int8.xml",
+        "exports.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"tasks": "actin"}, "choose from dna, er"),
+        ({"formats": ["coreml"]}, "no format 'coreml'; give --formats some of state_dict"),
+    ],
+)
+def test_what_is_unknown_is_refused_before_anything_is_written(
+    checkpoint: Path, tmp_path: Path, options: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        export_tasks(str(tmp_path / "out"), checkpoint=str(checkpoint), **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_compact_net_and_a_network_in_training_are_refused(
+    network: RepMode, checkpoint: Path, image: torch.Tensor, tmp_path: Path
+) -> None:
+    save_network(network.specialize("er"), tmp_path / "er.pt")
+    with pytest.raises(BundleError, match="compact net already"):
+        export_tasks(str(tmp_path / "again"), checkpoint=str(tmp_path / "er.pt"))
+    training = load_network(checkpoint).train()
+    with pytest.raises(BundleError, match=r"in training mode cannot be exported"):
+        check.export_file(training, network.specialize("er"), FORMATS["state_dict"], tmp_path / "x.pt", image)
+    assert not (tmp_path / "x.pt").exists()
+
+
+def test_weights_for_other_tasks_are_refused(network: RepMode, image: torch.Tensor, tmp_path: Path) -> None:
+    other = RepMode(["zo1"], base_width=1).eval().specialize()
+    with pytest.raises(BundleError, match="choose from dna, er"):
+        check.export_file(network, other, FORMATS["state_dict"], tmp_path / "x.pt", image)
+    assert not (tmp_path / "x.pt").exists()
+
+
+def test_a_missing_package_is_named_with_its_install_command(
+    network: RepMode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda _: None)
+    with pytest.raises(BundleError, match=r'openvino_int8 needs openvino; pip install -e "\.\[openvino\]"'):
+        FORMATS["openvino_int8"].write(network.specialize("er"), tmp_path / "er_int8.xml")
+
+
+def test_float_formats_may_be_off_by_rounding_alone() -> None:
+    assert all(FORMATS[name].most_difference <= 1e-4 for name in FLOATS)
+    assert [form.name for form in FORMATS.values() if math.isinf(form.most_difference)] == ["openvino_int8"]
