@@ -14,8 +14,14 @@ from bundle.engines.openvino_graph import build_graph
 from bundle.engines.quantization import quantize_graph
 from bundle.networks import SpecializedRepMode
 
-HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino.Type.f32}
-"""Precisions of what is not quantized: without a hint, OpenVINO takes bfloat16 wherever the CPU has it."""
+
+def _float_type(precision: str) -> openvino.Type:
+    """Return the type of what is not quantized: without a hint, OpenVINO takes bfloat16 wherever the CPU has it."""
+    return openvino.Type.f32 if precision == "fp32" or not _has_bfloat16() else openvino.Type.bf16
+
+
+def _has_bfloat16() -> bool:
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVINOEngine(RuntimeEngine):
@@ -32,7 +38,7 @@ class OpenVINOEngine(RuntimeEngine):
     def __init__(self, description: Mapping[str, Any], precision: str, graph: openvino.Model) -> None:
         super().__init__(description, precision)
         settings = {
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "INFERENCE_PRECISION_HINT": _float_type(precision),
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -41,8 +47,7 @@ class OpenVINOEngine(RuntimeEngine):
     @staticmethod
     def precisions(device: torch.device) -> list[str]:  # noqa: ARG004 - it has the CPU alone
         """Name the precisions that it can compute in on a device."""
-        able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return ["fp32", *(["bf16"] if "BF16" in able else []), "int8"]
+        return ["fp32", *(["bf16"] if _has_bfloat16() else []), "int8"]
 
     @classmethod
     def make(

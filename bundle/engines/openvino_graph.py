@@ -13,6 +13,9 @@ from bundle.networks import SpecializedRepMode
 from bundle.networks.convolution import PlainConvolution
 from bundle.networks.unet import Block, Level, UNet
 
+FIRST = "/encoder0/first"
+"""How the name of the convolution that reads the image ends."""
+
 
 def _constant(tensor: Tensor, name: str) -> openvino.Node:
     return ops.constant(tensor.detach().cpu().float().numpy(), name=name, shared_memory=True)
@@ -92,6 +95,12 @@ def _unet(unet: UNet, image: openvino.Node, name: str) -> openvino.Node:
         x = ops.concat([skips.pop(), _block(up, x, f"{name}/up{index}")], axis=1)
         x = _level(level, x, f"{name}/decoder{index}")
     return _rearrange(unet.last, x, f"{name}/last")
+
+
+def first_convolutions(graph: openvino.Model) -> list[str]:
+    """Name the convolutions of a graph that read the image, one a task."""
+    names = (node.get_friendly_name() for node in graph.get_ops() if node.get_type_name() == "Convolution")
+    return [name for name in names if name.endswith(FIRST)]
 
 
 def build_graph(network: SpecializedRepMode, precision: str) -> openvino.Model:
