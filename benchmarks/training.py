@@ -177,7 +177,7 @@ def print_rows(
         mebibytes, share = row["peak_bytes"] / 2**20, row["peak_bytes"] / rows[0]["peak_bytes"]
         print(
             f"{variant!s:<13} {row['seconds']:7.2f} s {row['processor_seconds']:7.2f} s of the processor "
-            f"{row['ratio_to_literal']:5.2f}x {row['share_of_peak']:5.0%} of peak {mebibytes:7,.0f} MiB ({share:4.0%}), "
+            f"{row['ratio_to_literal']:5.2f}x {row['share_of_peak']:5.0%} of peak {mebibytes:6.0f} MiB ({share:4.0%}), "
             f"off by {row['max_abs_error']:.1e} in the loss, {errors[str(variant)]:.1e} in the gradient"
         )
 

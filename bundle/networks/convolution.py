@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Optional
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from bundle.networks.experts import EXPERTS, make_expert
-from bundle.networks.folding import convolve
 from bundle.networks.gate import Gate
+from bundle.networks.merging import MergingConvolution, convolve_groups, merge_kernels
 
 TaskBatch = tuple[Tensor, list[int]]
 """The tasks of a batch: embeddings (U, T) of the distinct ones, and the samples of each (they come in this order)."""
@@ -30,25 +29,6 @@ class MoDEOptions:
     mean_sizes: tuple[int, int] = (3, 5)
     gate_activation: str = "softmax"
     gate_layers: int = 1
-
-
-def merge_kernels(gate: Tensor, kernels: list[Tensor], size: int) -> Tensor:
-    """Merge the experts' kernels into one kernel a task (GatRep's parallel merging).
-
-    Every kernel is zero-padded to the merged size and weighted by its gate, output channel by output channel; their
-    sum convolves as the gated sum of the experts does. The same function serves training and export.
-
-    Args:
-        gate: gates (U, E, O) of U tasks.
-        kernels: E kernels (O, I, K, K, K), K odd and at most `size`.
-        size: the merged kernel's size in voxels.
-
-    Returns:
-        The merged kernels (U, O, I, size, size, size).
-    """
-    margins = [(size - kernel.shape[-1]) // 2 for kernel in kernels]
-    padded = [F.pad(kernel, [margin] * 6) for kernel, margin in zip(kernels, margins)]  # noqa: B905 - TorchScript
-    return torch.einsum("ueo,eoizyx->uoizyx", gate, torch.stack(padded))
 
 
 class MoDEConvolution(nn.Module):
@@ -73,18 +53,23 @@ class MoDEConvolution(nn.Module):
         self.experts = nn.ModuleList(experts)
         self.gate = Gate(task_count, len(options.experts), out_channels, options.gate_activation, options.gate_layers)
 
+    def _kernels(self) -> list[Tensor]:
+        return [expert.kernel() for expert in self.experts]  # type: ignore[operator]
+
     def merged_kernels(self, embedding: Tensor) -> Tensor:
         """Return the merged kernels (U, O, I, K, K, K) of U tasks from their embeddings (U, T)."""
-        kernels = [expert.kernel() for expert in self.experts]  # type: ignore[operator]
-        return merge_kernels(self.gate(embedding), kernels, self.size)
+        return merge_kernels(self.gate(embedding), self._kernels(), self.size)
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
         """Convolve each sample of x (N, I, Z, Y, X) with its task's kernel, zero padded, to (N, O, Z, Y, X)."""
         assert task is not None, "a MoDE convolution needs the task"
         embedding, sample_counts = task
-        kernels = torch.unbind(self.merged_kernels(embedding))
-        groups = torch.split(x, sample_counts)
-        return torch.cat([convolve(group, kernel) for group, kernel in zip(groups, kernels)])  # noqa: B905 - TorchScript
+        if self.training and not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            kernels = self._kernels()
+            gate = self.gate(embedding).to(kernels[0].dtype)  # autocast's gates are of half precision
+            y: Tensor = MergingConvolution.apply(x, sample_counts, self.size, gate, *kernels)  # type: ignore[no-untyped-call]
+            return y
+        return convolve_groups(x, self.merged_kernels(embedding), sample_counts)
 
 
 class PlainConvolution(nn.Module):

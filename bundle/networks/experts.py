@@ -60,7 +60,8 @@ class MeanExpert(Expert):
 
     def kernel(self) -> Tensor:
         """Return the serially merged kernel (O, I, K, K, K): the 1x1x1 weight A as the constant A / K^3 (GatRep)."""
-        return self.weight.expand(-1, -1, self.size, self.size, self.size) / self.size**3
+        constant = self.weight / self.size**3
+        return constant.expand(-1, -1, self.size, self.size, self.size)
 
 
 def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: tuple[int, int] = (3, 5)) -> Expert:

@@ -7,13 +7,13 @@ from torch import Tensor
 
 def fold_slices(x: Tensor) -> Tensor:
     """Make each pair of slices of x (N, C, Z, Y, X), Z even, channels of one: (N, 2 C, Z / 2, Y, X)."""
-    pairs = x.unflatten(2, [x.shape[2] // 2, 2])
+    pairs = torch.unflatten(x, 2, [x.shape[2] // 2, 2])
     return pairs.permute(0, 3, 1, 2, 4, 5).flatten(1, 2)
 
 
 def unfold_slices(x: Tensor) -> Tensor:
     """Undo `fold_slices`: (N, 2 C, Z / 2, Y, X) to (N, C, Z, Y, X)."""
-    pairs = x.unflatten(1, [2, x.shape[1] // 2])
+    pairs = torch.unflatten(x, 1, [2, x.shape[1] // 2])
     return pairs.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
 
 
@@ -27,15 +27,24 @@ def fold_kernel(kernel: Tensor) -> Tensor:
         The folded kernel (2 O, 2 I, (K + 1) / 2, Y, X).
     """
     shifted = torch.stack([F.pad(kernel, [0, 0, 0, 0, shift, 1 - shift]) for shift in (0, 1)])
-    pairs = shifted.unflatten(3, [shifted.shape[3] // 2, 2])
+    pairs = torch.unflatten(shifted, 3, [shifted.shape[3] // 2, 2])
     return pairs.permute(0, 1, 4, 2, 3, 5, 6).flatten(2, 3).flatten(0, 1)
+
+
+def _gather_kernel(folded: Tensor) -> Tensor:
+    """Add up what `fold_kernel` spread: the gradient (2 O, 2 I, D, Y, X) of its result to that of its argument."""
+    outputs = torch.unflatten(folded, 0, [2, folded.shape[0] // 2])
+    pairs = torch.unflatten(outputs, 2, [2, folded.shape[1] // 2])
+    even, odd = pairs.permute(0, 1, 3, 4, 2, 5, 6).flatten(3, 4).unbind()
+    return even[:, :, :-1] + odd[:, :, 1:]
 
 
 def _pays(x: Tensor, kernel: Tensor, vector: int = 16) -> bool:  # an argument, since TorchScript sees no globals
     """Whether folding speeds a convolution up: on a CPU, whose vectors of 16 channels few channels leave empty."""
-    if not torch.jit.is_scripting() and torch.compiler.is_compiling():
+    if not torch.jit.is_scripting() and torch.compiler.is_compiling():  # type: ignore[attr-defined]
         return False  # an exported graph is for other machines
-    foldable = kernel.shape[2] % 4 == 1 and x.shape[2] % 2 == 0
+    # One slice is too few: there oneDNN 3.12 convolves bfloat16 of eight channels wrongly.
+    foldable = kernel.shape[2] % 4 == 1 and x.shape[2] % 2 == 0 and x.shape[2] > 2
     return foldable and x.is_cpu and min(kernel.shape[0], kernel.shape[1]) < vector
 
 
@@ -45,3 +54,33 @@ def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     if not _pays(x, kernel):
         return F.conv3d(x, kernel, padding=half)
     return unfold_slices(F.conv3d(fold_slices(x), fold_kernel(kernel), padding=[half // 2, half, half]))
+
+
+def _plain_gradients(
+    gradient: Tensor, x: Tensor, kernel: Tensor, padding: list[int], x_wanted: bool
+) -> tuple[Tensor | None, Tensor]:
+    stride, dilation, groups = [1, 1, 1], [1, 1, 1], 1
+    x_gradient, kernel_gradient, _ = torch.ops.aten.convolution_backward(
+        gradient, x, kernel, None, stride, padding, dilation, False, [0, 0, 0], groups, [x_wanted, True, False]
+    )
+    return x_gradient, kernel_gradient
+
+
+def convolve_backward(gradient: Tensor, x: Tensor, kernel: Tensor, x_wanted: bool) -> tuple[Tensor | None, Tensor]:
+    """Return the gradients of what `convolve` was given from that of what it gave, without convolving again.
+
+    Args:
+        gradient: of the convolved samples (N, O, Z, Y, X).
+        x: the samples (N, I, Z, Y, X).
+        kernel: the kernel (O, I, K, K, K).
+        x_wanted: whether the gradient of x is wanted, too.
+
+    Returns:
+        The gradients of x (None if not wanted) and of the kernel.
+    """
+    half = kernel.shape[2] // 2
+    if not _pays(x, kernel):
+        return _plain_gradients(gradient, x, kernel, [half, half, half], x_wanted)
+    folded = fold_slices(gradient), fold_slices(x), fold_kernel(kernel)
+    x_gradient, kernel_gradient = _plain_gradients(*folded, [half // 2, half, half], x_wanted)
+    return None if x_gradient is None else unfold_slices(x_gradient), _gather_kernel(kernel_gradient)

@@ -33,7 +33,7 @@ class Block(nn.Module):
         super().__init__()
         self.convolution = convolution
         self.norm = norm
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
         """Map x (N, I, Z, Y, X) to (N, O, Z', Y', X')."""

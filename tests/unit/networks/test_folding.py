@@ -39,6 +39,14 @@ def test_slices_are_folded_only_where_channels_are_few(monkeypatch: pytest.Monke
     assert folded == [8, 15]
 
 
+@pytest.mark.parametrize("depth", [2, 4])
+def test_two_slices_are_convolved_rightly_in_bfloat16(depth: int) -> None:
+    torch.manual_seed(0)
+    x, kernel = torch.randn(1, 4, depth, 4, 4), torch.randn(8, 4, 5, 5, 5)
+    expected = F.conv3d(x, kernel, padding=2)
+    assert (convolve(x.bfloat16(), kernel.bfloat16()) - expected).abs().max() <= 0.02 * expected.abs().max()
+
+
 def test_unfolding_undoes_folding() -> None:
     x = torch.randn(2, 3, 6, 4, 5)
     folded = fold_slices(x)
