@@ -121,7 +121,11 @@ def _checked(exported: Engine, engine: str, precision: str, device: torch.device
     Raises:
         BundleError: if it is not, or cannot use the device.
     """
-    choose_engine(exported.name, device)
+    if device.type not in ENGINES[exported.name].devices:
+        raise BundleError(
+            f"The checkpoint is an exported net for the engine {exported.name}, which cannot use the device {device}; "
+            "give --device cpu, or the network it was made from with --checkpoint."
+        )
     for knob, wanted, held in (("engine", engine, exported.name), ("precision", precision, exported.precision)):
         if wanted not in ("auto", held):
             raise BundleError(

@@ -136,5 +136,9 @@ def test_the_engine_of_an_exported_net_is_taken_as_it_is_or_refused(network: Rep
     assert make_engine(exported) is exported
     with pytest.raises(BundleError, match="exported net for the engine torch, not onnx; leave --engine out"):
         make_engine(exported, "onnx" if ENGINES["onnx"].is_installed() else "openvino")
+    exported.name = "onnx"
+    with pytest.raises(BundleError, match="onnx, which cannot use the device cuda; give --device cpu"):
+        make_engine(exported, device="cuda")
+    exported.name = "torch"
     with pytest.raises(BundleError, match="exported net for the precision fp32, not bf16"):
         make_engine(exported, "torch", "bf16")
