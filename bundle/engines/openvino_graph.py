@@ -13,8 +13,8 @@ from bundle.networks import SpecializedRepMode
 from bundle.networks.convolution import PlainConvolution
 from bundle.networks.unet import Block, Level, UNet
 
-FIRST = "/encoder0/first"
-"""How the name of the convolution that reads the image ends."""
+FIRST = ("/encoder0/first", "/encoder0/second")
+"""How the names of the first level's convolutions end, before any is coarser."""
 
 
 def _constant(tensor: Tensor, name: str) -> openvino.Node:
@@ -98,7 +98,7 @@ def _unet(unet: UNet, image: openvino.Node, name: str) -> openvino.Node:
 
 
 def first_convolutions(graph: openvino.Model) -> list[str]:
-    """Name the convolutions of a graph that read the image, one a task."""
+    """Name the two convolutions of each task that come first."""
     names = (node.get_friendly_name() for node in graph.get_ops() if node.get_type_name() == "Convolution")
     return [name for name in names if name.endswith(FIRST)]
 

@@ -15,7 +15,7 @@ from bundle.errors import BundleError
 
 
 def quantize_graph(graph: openvino.Model, calibration: Sequence[Tensor] | None) -> openvino.Model:
-    """Quantize the convolutions of a graph to 8-bit integers, but for the first one, which sees the image's fine steps.
+    """Quantize the convolutions of a graph to 8-bit integers, but for the first two: the image's steps are fine.
 
     Args:
         graph: of a U-Net, in float32.
