@@ -154,12 +154,13 @@ class Worker(AbstractContextManager["Worker"]):
         self.close()
 
 
-def measure_interleaved(workers: Mapping[str, Worker], rounds: int) -> dict[str, list[Measurement]]:
+def measure_interleaved(workers: Mapping[str, Worker], rounds: int, warm_ups: int = 1) -> dict[str, list[Measurement]]:
     """Run every variant in turn, round after round, each round in another order; close the workers at the end.
 
     Args:
-        workers: the variants by name; each is run once more beforehand, to warm up.
+        workers: the variants by name.
         rounds: how often each is measured.
+        warm_ups: rounds beforehand that are not measured.
 
     Returns:
         The measurements of each variant, one a round.
@@ -169,15 +170,15 @@ def measure_interleaved(workers: Mapping[str, Worker], rounds: int) -> dict[str,
     """
     names = list(workers)
     measurements: dict[str, list[Measurement]] = {name: [] for name in names}
-    with ExitStack() as stack, tqdm(total=(rounds + 1) * len(names), unit="run") as progress:
+    with ExitStack() as stack, tqdm(total=(rounds + warm_ups) * len(names), unit="run") as progress:
         for worker in workers.values():
             stack.enter_context(worker)
-        for repeat in range(rounds + 1):
+        for repeat in range(rounds + warm_ups):
             first = repeat % len(names)
             for name in names[first:] + names[:first]:
                 progress.set_description(name)
                 measurement = workers[name].run()
                 progress.update()
-                if repeat > 0:
+                if repeat >= warm_ups:
                     measurements[name].append(measurement)
     return measurements

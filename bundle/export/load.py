@@ -9,7 +9,7 @@ from bundle.export.formats import FORMATS
 from bundle.networks import RepMode, SpecializedRepMode
 
 
-def load(path: str | Path) -> RepMode | SpecializedRepMode | Engine:
+def load_checkpoint(path: str | Path) -> RepMode | SpecializedRepMode | Engine:
     """Read a checkpoint.
 
     Args:

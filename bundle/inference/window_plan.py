@@ -26,8 +26,9 @@ def share_out(size: int, count: int, overlap: float) -> int:
         overlap: share of a window that its neighbour covers too.
     """
     count = max(count, 2) if size % DIVISOR else count
-    longest = max(DIVISOR, size - size % DIVISOR)
-    return min(_next_multiple(size / (count - (count - 1) * overlap)), longest)
+    longest: int = max(DIVISOR, size - size % DIVISOR)
+    shared = _next_multiple(size / (count - (count - 1) * overlap))
+    return min(shared, longest)
 
 
 def largest_windows(shape: Sequence[int], overlap: Sequence[float], voxels: float) -> tuple[int, int, int]:

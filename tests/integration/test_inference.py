@@ -17,8 +17,10 @@ from bundle.checkpoint import save_network
 from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
+from bundle.export import FORMATS
 from bundle.inference.inferer import WindowInferer
 from bundle.networks import RepMode
+from scripts.export_tasks import export_tasks
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "inference.yaml"
@@ -124,6 +126,44 @@ def test_a_quality_stands_for_windows_which_are_recorded(folder, checkpoint, net
     np.testing.assert_allclose(TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("engine", "precision", "tolerance"),
+    [
+        ("torch", "fp32", 1e-5),
+        ("openvino", "fp32", 1e-4),
+        ("openvino", "int8", 0.5),
+        ("onnx", "fp32", 1e-4),
+    ],
+)
+def test_engines_and_precisions_give_the_networks_values(folder, checkpoint, network, engine, precision, tolerance):
+    pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
+    if precision == "int8":
+        pytest.importorskip("nncf")
+    array = write_stack(folder / "cell.tif", shape=(1, 16, 32, 48), spacing=network.spacing)
+    options = {"engine": engine, "precision": precision, "calibration": "cell.tif" if precision == "int8" else None}
+    predict(checkpoint, input="cell.tif", tasks=["tom20"], output_dir="out", roi_size=None, **options)
+    scores = (array - array.mean()) / array.std()
+    with torch.no_grad():
+        expected = network(torch.from_numpy(scores[None]).float(), ["tom20"])[0].numpy()
+    error = np.abs(TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array - expected).max()
+    assert error <= tolerance * expected.std()
+    origin = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))["origin"]
+    assert (origin["engine"], origin["precision"]) == (engine, precision)
+
+
+@pytest.mark.parametrize("form", ["torchscript", "pt2", "openvino"])
+def test_an_exported_file_is_a_checkpoint(folder, checkpoint, form):
+    for package in FORMATS[form].packages:
+        pytest.importorskip(package)
+    write_stack(folder / "cell.tif")
+    export_tasks("exports", ["tom20"], form, checkpoint=str(checkpoint))
+    window = {"input": "cell.tif", "roi_size": [32, 32, 32]}  # a .pt2 takes no smaller one
+    predict(f"exports/tom20{FORMATS[form].ending}", output_dir="exported", **window)
+    predict(checkpoint, tasks=["tom20"], output_dir="full", **window)
+    exported, full = (tifffile.imread(f"{name}/cell_pred.ome.tiff") for name in ("exported", "full"))
+    np.testing.assert_allclose(exported, full, atol=1e-4)
+
+
 def test_an_exported_compact_checkpoint_serves_too(folder, checkpoint, network):
     write_stack(folder / "cell.tif")
     save_network(network.specialize(["tom20", "dna"]), folder / "compact.pt")
@@ -195,6 +235,8 @@ def test_nothing_is_overwritten_unasked_and_inputs_stay_as_they_are(folder, chec
         ({"engine": "tensorflow"}, "tensorflow.*--engine one of auto, torch"),
         ({"precision": "fp8"}, "fp8.*--precision one of auto, fp32"),
         ({"device": "cpu", "precision": "fp16"}, "fp16 on the device cpu.*--precision"),
+        ({"device": "cpu", "precision": "bf16"}, "bf16.*odd base width.*--precision fp32"),
+        ({"calibration": "gone/*.tif"}, "gone/.*is not there"),
         ({"roi_size": [32, 16000, 16000]}, "16000.* GB are free; give --roi_size"),
     ],
 )

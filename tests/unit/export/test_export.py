@@ -10,7 +10,7 @@ import torch
 from bundle.checkpoint import load_network, save_network
 from bundle.engines import Engine
 from bundle.errors import BundleError
-from bundle.export import FORMATS, Format, check, formats, load
+from bundle.export import FORMATS, Format, check, formats, load_checkpoint
 from bundle.networks import RepMode
 from scripts import export_tasks as script
 from scripts.export_tasks import export_tasks
@@ -59,7 +59,7 @@ def test_a_file_read_back_gives_what_the_network_gives(
     assert file.size == sum(part.stat().st_size for part in tmp_path.iterdir())
     assert file.parameters == sum(weight.numel() for weight in net.parameters())
     assert file.correlation > form.least_correlation
-    loaded = load(path)
+    loaded = load_checkpoint(path)
     assert (loaded.tasks, loaded.spacing, loaded.zscore_order) == (tasks, (0.3, 0.2, 0.2), "before")
     assert loaded.target_statistics == {"er": (100.0, 20.0)}
     window = image[..., :32, :32, :48]
@@ -78,13 +78,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"tasks{form.ending}"
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(BundleError, match=r"tasks.* that this bundle wrote; export it again"):
-        load(path)
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("ending", [".ts", ".xml", ".pt"])
 def test_a_missing_file_is_named(tmp_path: Path, ending: str) -> None:
     with pytest.raises(BundleError, match=f"There is no checkpoint .*weights{ending}"):
-        load(tmp_path / f"weights{ending}")
+        load_checkpoint(tmp_path / f"weights{ending}")
 
 
 def test_a_pt2_refuses_a_window_that_it_cannot_take(network: RepMode, image: torch.Tensor, tmp_path: Path) -> None:
