@@ -112,8 +112,8 @@ def prepare(folder: str, variant: Variant, device: str) -> Callable[[], dict[str
         device: where it computes.
 
     Returns:
-        What predicts the stack: called without arguments, it gives "prediction" (Z, Y, X) float32, "voxels" (of all
-        windows together) and, on a CUDA device, "bytes", the most that was allocated there.
+        What predicts the stack: called without arguments, it gives "prediction" (Z, Y, X) float32 and "voxels", those
+        of all windows together.
     """
     image = torch.from_numpy(np.load(f"{folder}/image.npy"))[None, None].to(device)
     network = _network(Path(folder), variant, device)
@@ -128,8 +128,7 @@ def prepare(folder: str, variant: Variant, device: str) -> Callable[[], dict[str
         voxels.clear()
         with torch.no_grad():
             prediction = inferer(image, counted)[0, 0].cpu().numpy()
-        allocated = torch.cuda.max_memory_allocated() if image.is_cuda else None
-        return {"prediction": prediction, "voxels": sum(voxels), "bytes": allocated}
+        return {"prediction": prediction, "voxels": sum(voxels)}
 
     with torch.no_grad():
         network(torch.zeros(1, 1, *inferer.roi_size, device=device))
@@ -243,7 +242,7 @@ def _row(
         "voxels_per_second": truth.size / seconds,
         "gflops": speed / 1e9,
         "share_of_peak": speed / peak,
-        "peak_bytes": result["bytes"] or max(measurement.peak_bytes for measurement in measurements),
+        "peak_bytes": max(measurement.peak_bytes for measurement in measurements),
         "ratio_to_literal": min(measurement.seconds for measurement in yardstick) / seconds,
         "r": float(PearsonMetric()(prediction, expected)) if alike else None,
         "max_abs_error": float((prediction - expected).abs().max()) if alike else None,

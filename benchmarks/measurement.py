@@ -29,7 +29,8 @@ class Measurement:
     Args:
         seconds: on the wall's clock.
         processor_seconds: of all threads together; these count where the machine does other things, too.
-        peak_bytes: the most resident memory during the run, less that of the process with its imports alone.
+        peak_bytes: the most resident memory during the run, less that of the process with its imports alone; for a
+            variant on a CUDA device, the most that was allocated there.
         result: what the variant returned.
     """
 
@@ -67,11 +68,15 @@ def _watch_memory() -> HighWaterMark | PeakMemory:
 
 
 def _measure(variant: Callable[[], Any], bytes_before: int) -> Measurement:
+    on_card = torch.cuda.is_initialized()
+    if on_card:
+        torch.cuda.reset_peak_memory_stats()
     with _watch_memory() as memory:
         start, start_of_processor = time.perf_counter(), time.process_time()
         result = variant()
         seconds, processor_seconds = time.perf_counter() - start, time.process_time() - start_of_processor
-    return Measurement(seconds, processor_seconds, memory.bytes - bytes_before, result)
+    peak_bytes = torch.cuda.max_memory_allocated() if on_card else memory.bytes - bytes_before
+    return Measurement(seconds, processor_seconds, peak_bytes, result)
 
 
 def _serve(connection: Connection, threads: int, prepare: Callable[..., Callable[[], Any]], kwargs: Any) -> None:

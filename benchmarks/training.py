@@ -7,7 +7,6 @@ from typing import Any
 
 import fire
 import torch
-from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,7 +14,6 @@ from benchmarks.literal import LiteralRepMode
 from benchmarks.measurement import Measurement, Worker, measure_interleaved
 from benchmarks.peak import matrix_product_peak
 from bundle.networks import RepMode
-from bundle.training import AutocastInferer
 
 TASK_COUNT = 12
 DISTINCT = tuple(range(8))
@@ -51,22 +49,28 @@ class Trainer:
         base_width: channels of the network's first level.
         shape: of a patch in voxels (Z, Y, X).
         tasks: the index of each sample's task.
+        device: "cpu" or "cuda".
     """
 
-    def __init__(self, variant: Variant, base_width: int, shape: Sequence[int], tasks: Sequence[int]) -> None:
+    def __init__(
+        self, variant: Variant, base_width: int, shape: Sequence[int], tasks: Sequence[int], device: str = "cpu"
+    ) -> None:
         torch.manual_seed(SEED)
         network = RepMode([f"task_{index}" for index in range(TASK_COUNT)], base_width)
-        self.image, self.target = torch.randn(2, len(tasks), 1, *shape)
-        self.task = torch.tensor(tasks)
-        self.network: nn.Module = LiteralRepMode(network) if variant.name == "literal" else network
-        self.infer = AutocastInferer(SimpleInferer(), enabled=variant.precision == "bf16")
+        self.image, self.target = torch.randn(2, len(tasks), 1, *shape).to(device)
+        self.task = torch.tensor(tasks, device=device)
+        chosen: nn.Module = LiteralRepMode(network) if variant.name == "literal" else network
+        self.network = chosen.to(device)
+        self.autocast = torch.autocast(device, torch.bfloat16, enabled=variant.precision == "bf16")
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE)
         self.losses: list[float] = []
 
     def compute_gradients(self) -> Tensor:
         """Forward and backward; return the loss ()."""
         self.optimizer.zero_grad()
-        loss = nn.functional.mse_loss(self.infer(self.image, self.network, task=self.task), self.target)
+        with self.autocast:
+            prediction = self.network(self.image, task=self.task)
+        loss = nn.functional.mse_loss(prediction.float(), self.target)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -78,10 +82,10 @@ class Trainer:
 
 
 def prepare_step(
-    variant: Variant, base_width: int, shape: Sequence[int], tasks: Sequence[int]
+    variant: Variant, base_width: int, shape: Sequence[int], tasks: Sequence[int], device: str = "cpu"
 ) -> Callable[[], list[float]]:
     """Prepare a variant for a `Worker`: each run is one step, and returns the losses so far."""
-    return Trainer(variant, base_width, shape, tasks).step
+    return Trainer(variant, base_width, shape, tasks, device).step
 
 
 def prepare_gradients(
@@ -115,7 +119,7 @@ def count_operations(base_width: int, shape: Sequence[int], samples: int) -> int
 
 
 def training_rows(
-    base_width: int, shape: Sequence[int], rounds: int, tasks: Sequence[int] = DISTINCT
+    base_width: int, shape: Sequence[int], rounds: int, tasks: Sequence[int] = DISTINCT, device: str = "cpu"
 ) -> list[dict[str, Any]]:
     """Measure steps of every variant in turn, each in a process of its own, and compare them with the literal one.
 
@@ -124,17 +128,18 @@ def training_rows(
         shape: of a patch in voxels (Z, Y, X).
         rounds: how often each variant is measured; the quickest step counts.
         tasks: the index of each sample's task, from 0 to 11.
+        device: "cpu" or "cuda".
 
     Returns:
         A row a variant: seconds of a step on the clock and of the processor, peak bytes, the absolute error of the
         first step's loss, and more.
     """
-    arguments = {"base_width": base_width, "shape": shape, "tasks": tasks}
+    arguments = {"base_width": base_width, "shape": shape, "tasks": tasks, "device": device}
     workers = {str(variant): Worker(prepare_step, variant=variant, **arguments) for variant in VARIANTS}
     measured = measure_interleaved(workers, rounds)
     operations = count_operations(base_width, shape, len(tasks))
     voxels = len(tasks) * math.prod(shape)
-    peak = matrix_product_peak()
+    peak = matrix_product_peak(device)
     return [_row(variant, measured, voxels, operations, peak) | {"shape": list(shape)} for variant in VARIANTS]
 
 

@@ -27,7 +27,8 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     """Bytes that can be taken on a device; in the computer's memory without swapping, within a container's limit."""
     if torch.device(device).type == "cuda":
         free_on_card, _ = torch.cuda.mem_get_info(device)
-        return int(free_on_card)
+        held_in_reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free_on_card) + held_in_reserve
     free = int(psutil.virtual_memory().available)
     for limit, usage in CONTROL_GROUPS:
         try:
