@@ -68,7 +68,7 @@ def _watch_memory() -> HighWaterMark | PeakMemory:
 
 
 def _measure(variant: Callable[[], Any], bytes_before: int) -> Measurement:
-    on_card = torch.cuda.is_initialized()
+    on_card = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     if on_card:
         torch.cuda.reset_peak_memory_stats()
     with _watch_memory() as memory:
