@@ -39,11 +39,22 @@ def _gather_kernel(folded: Tensor) -> Tensor:
     return even[:, :, :-1] + odd[:, :, 1:]
 
 
+def _is_exported() -> bool:
+    """Whether a graph is traced: it is for other machines, and for images of any size."""
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        return torch.compiler.is_compiling()
+    return False
+
+
+def _is_single_slice(x: Tensor) -> bool:
+    """Whether only the kernel's middle slice meets voxels; oneDNN 3.12 convolves such bfloat16 images wrongly."""
+    return not _is_exported() and x.shape[2] == 1
+
+
 def _pays(x: Tensor, kernel: Tensor, vector: int = 16) -> bool:  # an argument, since TorchScript sees no globals
     """Whether folding speeds a convolution up: on a CPU, whose vectors of 16 channels few channels leave empty."""
-    if not torch.jit.is_scripting() and torch.compiler.is_compiling():  # type: ignore[attr-defined]
-        return False  # an exported graph is for other machines
-    # One slice is too few: there oneDNN 3.12 convolves bfloat16 of eight channels wrongly.
+    if _is_exported():
+        return False
     foldable = kernel.shape[2] % 4 == 1 and x.shape[2] % 2 == 0 and x.shape[2] > 2
     return foldable and x.is_cpu and min(kernel.shape[0], kernel.shape[1]) < vector
 
@@ -51,6 +62,8 @@ def _pays(x: Tensor, kernel: Tensor, vector: int = 16) -> bool:  # an argument, 
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     """Convolve x (N, I, Z, Y, X) with a kernel (O, I, K, K, K), zero padded, to (N, O, Z, Y, X)."""
     half = kernel.shape[2] // 2
+    if _is_single_slice(x):
+        return F.conv2d(x[:, :, 0], kernel[:, :, half], padding=half).unsqueeze(2)
     if not _pays(x, kernel):
         return F.conv3d(x, kernel, padding=half)
     return unfold_slices(F.conv3d(fold_slices(x), fold_kernel(kernel), padding=[half // 2, half, half]))
@@ -59,9 +72,9 @@ def convolve(x: Tensor, kernel: Tensor) -> Tensor:
 def _plain_gradients(
     gradient: Tensor, x: Tensor, kernel: Tensor, padding: list[int], x_wanted: bool
 ) -> tuple[Tensor | None, Tensor]:
-    stride, dilation, groups = [1, 1, 1], [1, 1, 1], 1
+    ones, zeros, groups = [1] * len(padding), [0] * len(padding), 1  # strides and dilations; output padding
     x_gradient, kernel_gradient, _ = torch.ops.aten.convolution_backward(
-        gradient, x, kernel, None, stride, padding, dilation, False, [0, 0, 0], groups, [x_wanted, True, False]
+        gradient, x, kernel, None, ones, padding, ones, False, zeros, groups, [x_wanted, True, False]
     )
     return x_gradient, kernel_gradient
 
@@ -79,6 +92,12 @@ def convolve_backward(gradient: Tensor, x: Tensor, kernel: Tensor, x_wanted: boo
         The gradients of x (None if not wanted) and of the kernel.
     """
     half = kernel.shape[2] // 2
+    if _is_single_slice(x):
+        flat = gradient[:, :, 0], x[:, :, 0], kernel[:, :, half]
+        x_gradient, slice_gradient = _plain_gradients(*flat, [half, half], x_wanted)
+        kernel_gradient = torch.zeros_like(kernel)
+        kernel_gradient[:, :, half] = slice_gradient
+        return None if x_gradient is None else x_gradient.unsqueeze(2), kernel_gradient
     if not _pays(x, kernel):
         return _plain_gradients(gradient, x, kernel, [half, half, half], x_wanted)
     folded = fold_slices(gradient), fold_slices(x), fold_kernel(kernel)

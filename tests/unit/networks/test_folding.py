@@ -9,7 +9,7 @@ from bundle.networks.folding import convolve, fold_slices, unfold_slices
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 9])
-@pytest.mark.parametrize("depth", [6, 7])
+@pytest.mark.parametrize("depth", [1, 6, 7])
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(3, 2), (1, 16), (16, 1), (16, 16)])
 def test_a_convolution_is_the_same_with_its_gradients(
     size: int, depth: int, in_channels: int, out_channels: int
@@ -39,10 +39,11 @@ def test_slices_are_folded_only_where_channels_are_few(monkeypatch: pytest.Monke
     assert folded == [8, 15]
 
 
-@pytest.mark.parametrize("depth", [2, 4])
-def test_two_slices_are_convolved_rightly_in_bfloat16(depth: int) -> None:
+@pytest.mark.parametrize("channels", [1, 4, 8])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_few_slices_are_convolved_rightly_in_bfloat16(depth: int, channels: int) -> None:
     torch.manual_seed(0)
-    x, kernel = torch.randn(1, 4, depth, 4, 4), torch.randn(8, 4, 5, 5, 5)
+    x, kernel = torch.randn(1, channels, depth, 4, 4), torch.randn(8, channels, 5, 5, 5)
     expected = F.conv3d(x, kernel, padding=2)
     assert (convolve(x.bfloat16(), kernel.bfloat16()) - expected).abs().max() <= 0.02 * expected.abs().max()
 
