@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bundle.engines.engine import RuntimeEngine
+from bundle.engines.openvino_core import openvino_core
 from bundle.engines.openvino_graph import build_graph
 from bundle.engines.quantization import quantize_graph
 from bundle.networks import SpecializedRepMode
@@ -21,7 +22,7 @@ def _float_type(precision: str) -> openvino.Type:
 
 
 def _has_bfloat16() -> bool:
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVINOEngine(RuntimeEngine):
@@ -42,7 +43,7 @@ class OpenVINOEngine(RuntimeEngine):
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self.compiled = openvino.Core().compile_model(graph, "CPU", settings)
+        self.compiled = openvino_core().compile_model(graph, "CPU", settings)
 
     @staticmethod
     def precisions(device: torch.device) -> list[str]:  # noqa: ARG004 - it has the CPU alone

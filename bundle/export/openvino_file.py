@@ -8,6 +8,7 @@ import openvino
 from torch import Tensor
 
 from bundle.engines import Engine
+from bundle.engines.openvino_core import openvino_core
 from bundle.engines.openvino_engine import OpenVINOEngine
 from bundle.engines.openvino_graph import build_graph
 from bundle.engines.quantization import quantize_graph
@@ -45,7 +46,7 @@ def read(path: Path) -> Engine:
         BundleError: if the files are no graph with a description.
     """
     try:
-        graph = openvino.Core().read_model(path)
+        graph = openvino_core().read_model(path)
         description = json.loads(graph.get_rt_info(INFORMATION).value)
         precision = description.pop("precision")
     except (RuntimeError, ValueError, KeyError) as error:
