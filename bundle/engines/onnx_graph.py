@@ -26,15 +26,18 @@ def dynamic_axes() -> dict[int, Any]:
 
 @contextlib.contextmanager
 def quiet_export() -> Iterator[None]:
-    """Keep the exporters' warnings, which mean nothing to a user, from the console."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    """Keep the exporters' warnings, which mean nothing to a user, from the console; other loggers are left alone."""
+    loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(disabled)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @torch.no_grad()
