@@ -5,7 +5,6 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from bundle.checkpoint import load_network, save_network
 from bundle.data.simulate import simulate_stack
 from bundle.data.zscore import standardise
 from bundle.engines import ENGINES, make_engine
+from bundle.engines.onnx_graph import count_weights
 from bundle.inference.inferer import WindowInferer
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.metrics import PearsonMetric, R2Metric
@@ -66,15 +66,10 @@ def variants(device: str) -> list[Variant]:
         for quality in QUALITIES
         for engine, runtime in ENGINES.items()
         if runtime.is_installed() and torch.device(device).type in runtime.devices
-        for precision in getattr(import_module(runtime.module), runtime.adapter).precisions(torch.device(device))
+        for precision in runtime.load().precisions(torch.device(device))
     ]
     others = [Variant(name, "torch", "fp32", "fast") for name in OTHERS]
     return [Variant("literal", "torch", "fp32", "paper"), *ours, *others]
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Count a network's weights."""
-    return sum(weight.numel() for weight in network.parameters())
 
 
 def of_equal_parameters(make: Callable[[int], nn.Module], parameters: int) -> nn.Module:
@@ -82,7 +77,7 @@ def of_equal_parameters(make: Callable[[int], nn.Module], parameters: int) -> nn
 
     def difference(width: int) -> int:
         with torch.device("meta"):
-            return abs(count_parameters(make(width)) - parameters)
+            return abs(count_weights(make(width)) - parameters)
 
     return make(min(range(4, 160), key=difference))
 
@@ -144,11 +139,7 @@ def _network(folder: Path, variant: Variant, device: str) -> Callable[[Tensor], 
     if variant.name == "repmode":
         calibration = list(torch.load(folder / "calibration.pt")) if variant.precision == "int8" else None
         return make_engine(plain, variant.engine, variant.precision, device, calibration)
-    return (
-        of_equal_parameters(OTHERS[variant.name], sum(weight.numel() for weight in plain.parameters()))
-        .eval()
-        .to(device)
-    )
+    return of_equal_parameters(OTHERS[variant.name], count_weights(plain)).eval().to(device)
 
 
 def _windows(variant: Variant, network: Any, shape: Sequence[int], device: str) -> WindowInferer:
@@ -197,23 +188,19 @@ def inference_rows(base_width: int, shape: Sequence[int], rounds: int, device: s
     Returns:
         A row for each variant; seconds are those of its quickest round, on the wall's clock.
     """
+    compared = variants(device)
     with tempfile.TemporaryDirectory() as folder:
         truth = write_inputs(Path(folder), base_width, shape)
-        workers = {
-            str(variant): Worker(prepare, folder=folder, variant=variant, device=device) for variant in variants(device)
-        }
+        workers = {str(variant): Worker(prepare, folder=folder, variant=variant, device=device) for variant in compared}
         measured = measure_interleaved(workers, rounds, warm_ups=0)  # `prepare` has computed a window
     plain = RepMode(["task"], base_width).eval().specialize()
-    parameters = sum(weight.numel() for weight in plain.parameters())
-    nets = {name: of_equal_parameters(make, parameters) for name, make in OTHERS.items()}
-    operations = {
-        name: flops_per_voxel(net.eval()) for name, net in {"repmode": plain, "literal": plain, **nets}.items()
-    }
+    others = {name: of_equal_parameters(make, count_weights(plain)) for name, make in OTHERS.items()}
+    networks = {"literal": plain, "repmode": plain, **others}
+    operations = {name: flops_per_voxel(network.eval()) for name, network in networks.items()}
     peak = matrix_product_peak(device, torch.float16 if device == "cuda" else torch.float32)
-    yardstick = measured[str(variants(device)[0])]
+    yardstick = measured[str(compared[0])]
     return [
-        _row(variant, measured[str(variant)], yardstick, truth, operations[variant.name], peak)
-        for variant in variants(device)
+        _row(variant, measured[str(variant)], yardstick, truth, operations[variant.name], peak) for variant in compared
     ]
 
 

@@ -17,7 +17,7 @@ from bundle.errors import BundleError, install_excepthook
 from bundle.export.check import ExportedFile, export_file
 from bundle.export.formats import Format, find_format
 from bundle.files import refuse_existing, written_whole
-from bundle.inference.prediction_run import find_stacks
+from bundle.inference.calibration import read_calibration
 from bundle.networks import RepMode
 from bundle.networks.task import find_tasks
 
@@ -54,7 +54,7 @@ def _calibrate(formats: Sequence[Format], stacks: str | None, checkpoint: str) -
             "The format openvino_int8 needs stacks to calibrate it on, like those to be predicted; "
             'give --calibration "stacks/*.tif".'
         )
-    return calibration_windows(find_stacks(stacks), _preprocessing(checkpoint))
+    return read_calibration(stacks, _preprocessing(checkpoint))
 
 
 def _table(files: Sequence[ExportedFile]) -> str:

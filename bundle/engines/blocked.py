@@ -100,34 +100,29 @@ def _filled(convolution: Filled, kernel: Tensor, bias: Tensor | None, repeats: i
     return convolution
 
 
-class GatheredConvolution(PlainConvolution):
-    """A convolution behind `to_blocks`: from voxels to blocks.
+class BlockConvolution(PlainConvolution):
+    """A convolution from blocks to blocks, one side of which is rearranged from or to voxels.
 
     Args:
         convolution: from blocks to blocks.
-        block: (Z, Y, X) of the input.
+        block: (Z, Y, X) of the side that is rearranged.
     """
 
     def __init__(self, convolution: nn.Conv3d, block: Sequence[int]) -> None:
         super().__init__(convolution)
         self.block = tuple(block)
+
+
+class GatheredConvolution(BlockConvolution):
+    """A convolution behind `to_blocks`: from voxels to blocks."""
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
         """Convolve x (N, I, Z, Y, X) to (N, O*B, Z', Y', X')."""
         return super().forward(to_blocks(x, self.block), task)
 
 
-class ScatteredConvolution(PlainConvolution):
-    """A convolution before `from_blocks`: from blocks to voxels.
-
-    Args:
-        convolution: from blocks to blocks.
-        block: (Z, Y, X) of the output.
-    """
-
-    def __init__(self, convolution: nn.Conv3d, block: Sequence[int]) -> None:
-        super().__init__(convolution)
-        self.block = tuple(block)
+class ScatteredConvolution(BlockConvolution):
+    """A convolution before `from_blocks`: from blocks to voxels."""
 
     def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
         """Convolve x (N, I*B, Z', Y', X') to (N, O, Z, Y, X)."""

@@ -36,6 +36,11 @@ class Runtime:
         """Tell whether the runtime's package is there."""
         return find_spec(self.package) is not None
 
+    def load(self) -> type[RuntimeEngine]:
+        """Import the engine's class."""
+        adapter: type[RuntimeEngine] = getattr(import_module(self.module), self.adapter)
+        return adapter
+
 
 ENGINES = {
     "torch": Runtime("bundle.engines.torch_engine", "TorchEngine", "torch", ("cpu", "cuda")),
@@ -108,7 +113,7 @@ def make_engine(
         return _checked(network, engine, precision, device)
     name = choose_engine(engine, device)
     asked, precision = precision, choose_precision(precision, device)
-    adapter: type[RuntimeEngine] = getattr(import_module(ENGINES[name].module), ENGINES[name].adapter)
+    adapter = ENGINES[name].load()
     able = adapter.precisions(device)
     if precision not in able:
         raise BundleError(
