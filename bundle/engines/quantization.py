@@ -49,6 +49,7 @@ def _import_nncf() -> ModuleType:
         raise BundleError(
             'The precision int8 needs NNCF; pip install -e ".[int8]", or give --precision fp32.'
         ) from error
-    nncf.set_log_level(logging.ERROR)
+    # nncf.set_log_level would also raise the level of handlers that other loggers share
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     module: ModuleType = nncf
     return module

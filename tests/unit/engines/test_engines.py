@@ -1,5 +1,7 @@
 """Engines: each gives what the gated network gives, at any size; what cannot be is said in one sentence."""
 
+import logging
+
 import pytest
 import torch
 from monai.engines import SupervisedEvaluator
@@ -55,13 +57,17 @@ def test_an_engine_gives_what_the_network_gives(
         torch.testing.assert_close(prediction, expected, rtol=0, atol=TOLERANCES[precision])
 
 
-def test_eight_bit_integers_follow_the_network(network: RepMode, images: list[torch.Tensor]) -> None:
+def test_eight_bit_integers_follow_the_network(
+    network: RepMode, images: list[torch.Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("nncf")
     made = make_engine(network.specialize("er"), "openvino", "int8", calibration=[image[:1] for image in images])
     for image in images:
         pair = torch.stack([made(image).flatten(), network(image, "er").flatten()])
         assert torch.corrcoef(pair)[0, 1] > 0.98
         assert not torch.allclose(*pair, rtol=1e-4)
+    logging.getLogger("bundle").warning("still heard")
+    assert "still heard" in caplog.text
 
 
 def test_a_net_and_its_engine_answer_later_what_they_answered_before(
