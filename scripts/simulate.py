@@ -11,7 +11,7 @@ from bundle.errors import install_excepthook
 def simulate(
     output_dir: str,
     count: int,
-    shape: Sequence[int] = (32, 128, 128),
+    shape: Sequence[int] | Sequence[Sequence[int]] = (32, 128, 128),
     seed: int = 0,
     tasks: Sequence[str] | None = None,
     split: Sequence[float] = PUBLISHED_SPLIT,
@@ -23,7 +23,7 @@ def simulate(
     Args:
         output_dir: folder to write to; made when missing.
         count: number of stacks; the tasks take turns.
-        shape: size of each stack, "[Z,Y,X]" in voxels of 0.29 um.
+        shape: size of each stack, "[Z,Y,X]" in voxels of 0.29 um; or sizes that take turns, "[[Z,Y,X],[Z,Y,X]]".
         seed: the same seed gives the same files, byte for byte.
         tasks: structures to make, like "['dna','tom20']"; all twelve when not given.
         split: fractions for training, validation and test, "[0.675,0.075,0.25]".

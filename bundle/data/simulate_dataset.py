@@ -30,11 +30,13 @@ class PlannedStack:
         number: place in the dataset; with the dataset's seed it decides everything about the stack.
         task: its one labelled structure.
         split: train, validation or test.
+        shape: size (Z, Y, X) in voxels.
     """
 
     number: int
     task: str
     split: str
+    shape: tuple[int, int, int]
 
     @property
     def file_name(self) -> str:
@@ -57,11 +59,28 @@ def share_out(count: int, fractions: Sequence[float]) -> list[int]:
     return [int(part) for part in parts]
 
 
-def plan_dataset(count: int, tasks: Sequence[str], split: Sequence[float], seed: int) -> list[PlannedStack]:
+def read_shapes(shape: Sequence[int] | Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+    """Check one size (Z, Y, X) or several, and give the list of them.
+
+    Raises:
+        BundleError: one of them is no size that can be simulated.
+    """
+    several = isinstance(shape, (list, tuple)) and len(shape) > 0 and isinstance(shape[0], (list, tuple))
+    return [check_shape(size) for size in (shape if several else [shape])]
+
+
+def plan_dataset(
+    count: int,
+    shapes: Sequence[tuple[int, int, int]],
+    tasks: Sequence[str],
+    split: Sequence[float],
+    seed: int,
+) -> list[PlannedStack]:
     """Return the stacks of a dataset: tasks take turns, and within each task the split is drawn by chance.
 
     Args:
         count: number of stacks.
+        shapes: sizes (Z, Y, X) that take turns, one for each round of the tasks.
         tasks: tasks that take turns.
         split: fractions for train, validation and test.
         seed: decides which stacks go where.
@@ -89,7 +108,10 @@ def plan_dataset(count: int, tasks: Sequence[str], split: Sequence[float], seed:
         ]
         order = np.random.default_rng([seed, index]).permutation(numbers)
         splits.update(zip(order.tolist(), drawn, strict=True))
-    return [PlannedStack(number, names[number % len(names)], splits[number]) for number in range(count)]
+    return [
+        PlannedStack(number, names[number % len(names)], splits[number], shapes[number // len(names) % len(shapes)])
+        for number in range(count)
+    ]
 
 
 def write_stack(folder: Path, stack: PlannedStack, made: SimulatedStack, overwrite: bool) -> ManifestRow:
@@ -107,7 +129,7 @@ def write_stack(folder: Path, stack: PlannedStack, made: SimulatedStack, overwri
 def simulate_dataset(
     output_dir: str | Path,
     count: int,
-    shape: Sequence[int] = (32, 128, 128),
+    shape: Sequence[int] | Sequence[Sequence[int]] = (32, 128, 128),
     seed: int = 0,
     tasks: Sequence[str] | None = None,
     split: Sequence[float] = PUBLISHED_SPLIT,
@@ -121,7 +143,7 @@ def simulate_dataset(
     Args:
         output_dir: folder to write to; made when missing.
         count: number of stacks.
-        shape: size of each stack (Z, Y, X) in voxels of 0.29 um.
+        shape: size of each stack (Z, Y, X) in voxels of 0.29 um, or several sizes that take turns.
         seed: decides everything.
         tasks: structures that take turns; by default all twelve.
         split: fractions for train, validation and test, kept within each task.
@@ -132,8 +154,7 @@ def simulate_dataset(
         BundleError: an argument makes no sense, or a file stands there already.
     """
     folder = Path(output_dir)
-    size = check_shape(shape)
-    plan = plan_dataset(count, list(STRUCTURES) if tasks is None else tasks, split, seed)
+    plan = plan_dataset(count, read_shapes(shape), list(STRUCTURES) if tasks is None else tasks, split, seed)
     if not isinstance(workers, int) or workers < 1:
         raise BundleError(f"workers {workers!r} is not a whole number above 0.")
     for name in [MANIFEST, *(stack.file_name for stack in plan)]:
@@ -142,7 +163,9 @@ def simulate_dataset(
     with worker_pool(workers) as pool:
         each = pool.map if pool else map
         # The processes only simulate: they need not load what writes files.
-        stacks = each(simulate_stack, [size] * count, [(seed, s.number) for s in plan], [[s.task] for s in plan])
+        stacks = each(
+            simulate_stack, [s.shape for s in plan], [(seed, s.number) for s in plan], [[s.task] for s in plan]
+        )
         for stack, made in zip(tqdm(plan, desc="simulate", unit="stack"), stacks, strict=True):
             rows.append(write_stack(folder, stack, made, overwrite))
     write_manifest(folder / MANIFEST, rows, overwrite=overwrite)

@@ -73,12 +73,20 @@ def test_nothing_is_overwritten_unasked(tmp_path):
 
 
 def test_tasks_take_turns_and_share_the_split():
-    plan = plan_dataset(12 * 40, list(STRUCTURES), PUBLISHED, 0)
+    plan = plan_dataset(12 * 40, [(8, 24, 24)], list(STRUCTURES), PUBLISHED, 0)
     assert [stack.task for stack in plan[:12]] == list(STRUCTURES)
     for task in STRUCTURES:
         found = Counter(stack.split for stack in plan if stack.task == task)
         assert found == {"train": 27, "validation": 3, "test": 10}
-    assert [s.split for s in plan] != [s.split for s in plan_dataset(12 * 40, list(STRUCTURES), PUBLISHED, 1)]
+    other = plan_dataset(12 * 40, [(8, 24, 24)], list(STRUCTURES), PUBLISHED, 1)
+    assert [stack.split for stack in plan] != [stack.split for stack in other]
+
+
+def test_sizes_take_turns_and_every_task_has_each(tmp_path):
+    sizes = [(8, 24, 24), (12, 16, 32)]
+    simulate(str(tmp_path), 4, [list(size) for size in sizes], tasks=["dna", "zo1"])
+    found = [tifffile.imread(path).shape[1:] for path in sorted(tmp_path.glob("*.tiff"))]
+    assert found == [sizes[0], sizes[0], sizes[1], sizes[1]]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +111,7 @@ def test_shares_sum_up_and_none_is_empty_where_it_can_be(count, fractions, expec
         ({"count": 2.5}, "count 2.5"),
         ({"count": True}, "count True"),
         ({"count": 1, "shape": [8, 8]}, r"shape \[8, 8\]"),
+        ({"count": 1, "shape": [SHAPE, [8, 8]]}, r"shape \[8, 8\]"),
         ({"count": 1, "seed": -1}, "seed -1"),
         ({"count": 1, "seed": "a"}, "seed 'a'"),
         ({"count": 1, "tasks": ["dan"]}, "'dan' cannot be simulated"),
