@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.bundle import ConfigParser
 from monai.networks.nets import BasicUNet, DynUNet
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -30,11 +31,10 @@ from bundle.networks import RepMode
 SHIPPED = Path(__file__).parents[1] / "models" / "model.pt"
 TASK = "dna"
 SEED = 2026
-PAPER_WINDOW = (32, 128, 128)
-QUALITIES: dict[str, dict[str, Any]] = {
-    "paper": {"roi_size": PAPER_WINDOW, "overlap": 0.5},
-    "fast": {"roi_size": None, "overlap": (0.5, 0.25, 0.25)},
-}
+QUALITIES: dict[str, dict[str, Any]] = ConfigParser.load_config_file(
+    str(Path(__file__).parents[1] / "configs" / "inference.yaml")
+)["windows"]["ways"]
+PAPER_WINDOW: tuple[int, ...] = tuple(QUALITIES["paper"]["roi_size"])
 CALIBRATION_WINDOWS = 8
 BYTES_PER_VOXEL_OF_OTHERS = 8 * 4 * 40  # as `Engine.bytes_per_voxel`, for about 40 channels at the first level
 

@@ -45,7 +45,9 @@ def _load(checkpoint: str) -> RepMode:
     return network
 
 
-def _calibrate(formats: Sequence[Format], stacks: str | None, checkpoint: str) -> list[Tensor] | None:
+def _calibrate(
+    formats: Sequence[Format], stacks: str | None, preprocessing: Callable[[dict[str, Any]], Mapping[str, Any]]
+) -> list[Tensor] | None:
     """Cut calibration windows out of the given stacks, if a format needs any."""
     if all(form.precision != "int8" for form in formats):
         return None
@@ -54,7 +56,7 @@ def _calibrate(formats: Sequence[Format], stacks: str | None, checkpoint: str) -
             "The format openvino_int8 needs stacks to calibrate it on, like those to be predicted; "
             'give --calibration "stacks/*.tif".'
         )
-    return read_calibration(stacks, _preprocessing(checkpoint))
+    return read_calibration(stacks, preprocessing)
 
 
 def _table(files: Sequence[ExportedFile]) -> str:
@@ -100,8 +102,9 @@ def export_tasks(
         form.check_installed()
     for path in [folder / SUMMARY, *(folder / (stem + form.ending) for stem in groups for form in chosen)]:
         refuse_existing(path, overwrite)
-    windows = _calibrate(chosen, calibration, checkpoint)
-    (image,) = calibration_windows([EXAMPLE], _preprocessing(checkpoint), count=1)
+    preprocessing = _preprocessing(checkpoint)
+    windows = _calibrate(chosen, calibration, preprocessing)
+    (image,) = calibration_windows([EXAMPLE], preprocessing, count=1)
     files: list[ExportedFile] = []
     for stem, group in tqdm(groups.items(), desc="Exporting", unit="net"):
         net = network.specialize(group)

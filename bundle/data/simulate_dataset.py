@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from tqdm import tqdm
@@ -65,8 +66,8 @@ def read_shapes(shape: Sequence[int] | Sequence[Sequence[int]]) -> list[tuple[in
     Raises:
         BundleError: one of them is no size that can be simulated.
     """
-    several = isinstance(shape, (list, tuple)) and len(shape) > 0 and isinstance(shape[0], (list, tuple))
-    return [check_shape(size) for size in (shape if several else [shape])]
+    several = isinstance(shape, (list, tuple)) and any(isinstance(size, (list, tuple)) for size in shape)
+    return [check_shape(cast("Sequence[int]", size)) for size in (shape if several else [shape])]
 
 
 def plan_dataset(

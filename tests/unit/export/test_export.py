@@ -20,15 +20,6 @@ FLOATS = [name for name, form in FORMATS.items() if form.precision == "fp32"]
 
 
 @pytest.fixture(scope="module")
-def network() -> RepMode:
-    torch.manual_seed(0)
-    made = RepMode(TASKS, base_width=2, spacing=(0.3, 0.2, 0.2), target_statistics={"er": (100.0, 20.0)})
-    for _ in range(20):  # batch norms that have seen images, so that predictions vary as those of trained nets
-        made(torch.randn(2, 1, 16, 32, 16), TASKS)
-    return made.eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
 def checkpoint(network: RepMode, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     save_network(network, path)
