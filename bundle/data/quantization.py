@@ -21,6 +21,16 @@ def quantize(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float,
     whole = values.dtype.kind in "uib" or bool((values == np.rint(values)).all())
     if whole and low >= 0 and high <= LEVELS:
         return values.astype(np.uint16), 1.0, 0.0
-    scale = (high - low) / LEVELS if high > low else 1.0
-    stored = np.rint((values.astype(np.float64) - low) / scale)
-    return np.clip(stored, 0, LEVELS).astype(np.uint16), scale, low
+    scale, offset = spread(low, high)
+    return quantize_by(values, scale, offset), scale, offset
+
+
+def spread(low: float, high: float) -> tuple[float, float]:
+    """Give the scale and the offset that spread the values from `low` to `high` over the range of uint16."""
+    return (high - low) / LEVELS if high > low else 1.0, low
+
+
+def quantize_by(values: np.ndarray[Any, Any], scale: float, offset: float) -> np.ndarray[Any, Any]:
+    """Store finite values as uint16 numbers of a given scale and offset; those beyond its range become its ends."""
+    stored = np.rint((values.astype(np.float64) - offset) / scale)
+    return np.clip(stored, 0, LEVELS).astype(np.uint16)

@@ -12,6 +12,10 @@ class RunningStatistics:
 
     Pieces are merged by the pairwise update of Chan, Golub and LeVeque (1979), which loses no digits however many
     pieces there are; the result depends on how a volume is cut up by rounding (1e-15) alone.
+
+    Attributes:
+        lowest: the least finite value so far.
+        highest: the largest.
     """
 
     def __init__(self) -> None:

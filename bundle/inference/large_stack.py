@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 
 from bundle.data.lazy_stack import LazyStack
+from bundle.data.quantization import spread
 from bundle.data.resampling import Grid, needed_slices, resample_slab, resampled_grid
 from bundle.data.running_statistics import RunningStatistics
 from bundle.data.zscore import standardise
 
 BYTES_PER_VOXEL_READ = 24  # a slab in the file's dtype, in double precision for z-scores, and in single precision
+OVERSHOOT = 0.25  # of the range of a stack's grey values, by which resampled ones may lie outside of it
 
 
 class LargeStack:
@@ -25,8 +27,8 @@ class LargeStack:
     Attributes:
         own: grid of the file.
         network: grid on which the network works.
-        mean: set these from `measure`, or from an earlier run, before `read`.
-        std: see `mean`.
+        statistics: "mean", "std", "lowest" and "highest" of the voxels; set these by `measure`, or from an earlier run,
+            before `read`.
     """
 
     def __init__(
@@ -44,8 +46,7 @@ class LargeStack:
         self.own = Grid(lazy.shape[1:], (depth, height, width))
         self.network = resampled_grid(self.own, network_spacing)
         self.zscore_first = zscore_first
-        self.mean = 0.0
-        self.std = 1.0
+        self.statistics: dict[str, float] = {}
 
     def light(self, grid: Grid, start: int, stop: int) -> torch.Tensor:
         """Read slices [start, stop) of either grid in the file's grey values, (1, z, Y, X)."""
@@ -55,7 +56,7 @@ class LargeStack:
         return resample_slab(self.light(self.own, first, end), first, self.own, grid, start, stop)
 
     def measure(self, depth: int, tell: Callable[[int], object]) -> None:
-        """Find mean and standard deviation of all voxels, `depth` slices at a time.
+        """Find mean, standard deviation and range of all voxels, `depth` slices at a time.
 
         Args:
             depth: slices in memory.
@@ -70,15 +71,28 @@ class LargeStack:
             stop = min(start + depth, grid.shape[0])
             statistics.add(self.light(grid, start, stop))
             tell(stop - start)
-        self.mean, self.std = statistics.mean_and_std(f"Channel {self.channel_name} of {self.lazy.path}")
+        mean, std = statistics.mean_and_std(f"Channel {self.channel_name} of {self.lazy.path}")
+        self.statistics = {"mean": mean, "std": std, "lowest": statistics.lowest, "highest": statistics.highest}
+
+    def light_scale(self, grid: Grid) -> tuple[float, float]:
+        """Give the scale and the offset by which uint16 holds the grey values of a grid, as they are where it can."""
+        dtype = self.lazy.dtype
+        if grid is self.own and dtype.kind == "u" and dtype.itemsize <= 2:
+            return 1.0, 0.0
+        lowest, highest = self.statistics["lowest"], self.statistics["highest"]
+        margin = OVERSHOOT * (highest - lowest)
+        return spread(lowest - margin, highest + margin)
 
     def read(self, start: int, stop: int) -> torch.Tensor:
         """Give the slices [start, stop) of the network's grid in z-scores, (1, z, Y, X) float32."""
         if not self.zscore_first:
-            return standardise(self.light(self.network, start, stop), self.mean, self.std)
+            return self._standardise(self.light(self.network, start, stop))
         first, end = needed_slices(self.own, self.network, start, stop)
-        scores = standardise(self.light(self.own, first, end), self.mean, self.std)
+        scores = self._standardise(self.light(self.own, first, end))
         return resample_slab(scores, first, self.own, self.network, start, stop)
+
+    def _standardise(self, light: torch.Tensor) -> torch.Tensor:
+        return standardise(light, self.statistics["mean"], self.statistics["std"])
 
     def bytes_to_read(self, depth: int) -> int:
         """Memory that reading `depth` slices of the network's grid takes, in bytes."""

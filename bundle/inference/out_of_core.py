@@ -138,11 +138,6 @@ class OutOfCore:
         check_output_format("ome-zarr")
         from bundle.inference.unfinished import UnfinishedPrediction  # loads zarr, which the line above looks for
 
-        if self.saving.values.dtype != "float32":
-            raise BundleError(
-                f"{path} is predicted slab by slab, which cannot know the range for output_dtype "
-                f"{self.saving.values.dtype}; give --output_dtype float32."
-            )
         with self.reader.open(path) as lazy:
             channel = find_channel(lazy.channel_names, self.channel, str(path))
             spacing = self.reader.settle_spacing(path, lazy)
@@ -162,12 +157,12 @@ class OutOfCore:
             rows = self._rows(stack, unfinished)
             self._announce(path, stack, rows, unfinished)
             unfinished.remember(roi_size=list(rows.inferer.roi_size))
-            if "zscore" in unfinished.state:
-                stack.mean, stack.std = (unfinished.state["zscore"][name] for name in ("mean", "std"))
+            if "statistics" in unfinished.state:
+                stack.statistics = unfinished.state["statistics"]
             else:
                 with tqdm(total=lazy.shape[1], desc=f"{path.name}: statistics", unit="slice") as bar:
                     stack.measure(rows.depth, bar.update)
-                unfinished.remember(zscore={"mean": stack.mean, "std": stack.std})
+                unfinished.remember(statistics=stack.statistics)
             self._fill(path, stack, rows, unfinished)
 
     def _rows(self, stack: LargeStack, unfinished: "UnfinishedPrediction") -> WindowRows:
@@ -179,19 +174,17 @@ class OutOfCore:
     def _fill(self, path: Path, stack: LargeStack, rows: WindowRows, unfinished: "UnfinishedPrediction") -> None:
         """Predict and write the slabs that are not done, then all that belongs to a prediction."""
         grid = self._target(stack)
-        _, channels = self.saving.values.store(
-            np.zeros((len(self.network.tasks), 1, 1, 1), np.float32), np.zeros((1, 1, 1)), stack.channel_name
-        )
+        values = self.saving.values
+        channels = values.settle(stack.channel_name, stack.light_scale(grid))
         shape = (len(channels), *grid.shape)
-        level = unfinished.open(shape, **describe_file(channels, grid.spacing))
+        level = unfinished.open(shape, dtype=values.dtype, **describe_file(channels, grid.spacing))
         for start, scores in self._slabs(path, stack, rows, unfinished.slices_done, level.chunks[1]):
             light = stack.light(grid, start, start + scores.shape[1])[0].numpy()
-            array, _ = self.saving.values.store(scores.numpy(), light, stack.channel_name)
-            unfinished.write(level, start, array)
+            unfinished.write(level, start, values.store_slab(scores.numpy(), light, channels))
         meta = {
             "channel_names": [stack.channel_name],
             "spacing": stack.own.spacing,
-            "zscore": {"mean": stack.mean, "std": stack.std},
+            "zscore": {name: stack.statistics[name] for name in ("mean", "std")},
         }
         record = self.saving.record(str(path), meta, shape, grid.spacing, channels)
         planes = PreviewPlanes(grid.shape, self.network.tasks)
@@ -248,7 +241,8 @@ class OutOfCore:
         target = self._target(stack)
         channels = len(self.network.tasks) + self.saving.values.include_input
         to_do = 1 - unfinished.slices_done / target.shape[0]
-        disk = int(4 * channels * math.prod(target.shape) * SHARE_OF_PYRAMID * to_do)
+        voxel = np.dtype(self.saving.values.dtype).itemsize
+        disk = int(voxel * channels * math.prod(target.shape) * SHARE_OF_PYRAMID * to_do)
         free_disk = shutil.disk_usage(self.run.output_dir).free
         memory, free = self._slab_bytes(stack, rows, channels), free_memory()
         windows = rows.windows_per_row * len(rows.starts)

@@ -1,13 +1,13 @@
 """What the channels of a prediction's file hold: which stacks, in which units, and as which numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bundle.data.channel_color import INPUT_COLOR, channel_colors
-from bundle.data.quantization import quantize
+from bundle.data.quantization import quantize, quantize_by
 from bundle.errors import BundleError
 
 FloatArray = np.ndarray[Any, Any]
@@ -18,6 +18,8 @@ UNITS = {
 }
 DTYPES = ("float32", "uint16")
 INPUT_UNITS = "input's grey values"
+Z_LOWEST = -16.0  # the least z-score that uint16 holds where scales are settled beforehand; the largest is 49.535
+Z_STEP = 0.001
 
 
 @dataclass(frozen=True)
@@ -94,22 +96,75 @@ class OutputValues:
         Returns:
             The stored numbers (C, Z, Y, X), float32 or uint16, and a description of each channel.
         """
-        volumes = list(prediction)
+        volumes = self._volumes(prediction, original)
+        channels = self._channels(input_channel)
+        if self.dtype == "float32":
+            return np.stack(volumes).astype(np.float32), channels
+        return _quantized(volumes, channels)
+
+    def settle(self, input_channel: str, input_scale: tuple[float, float]) -> list[StoredChannel]:
+        """Describe the channels of a file that is written before all of its values are known.
+
+        Args:
+            input_channel: name of the transmitted light.
+            input_scale: its scale and offset, should it be stored as uint16.
+
+        Returns:
+            The channels; as uint16, a z-score is stored in steps of Z_STEP from Z_LOWEST on.
+        """
+        channels = self._channels(input_channel)
+        if self.dtype == "float32":
+            return channels
+        statistics = self.target_statistics if self.units == "camera" else {}
+        scales = []
+        for task in self.tasks:
+            mean, std = statistics.get(task, (0.0, 1.0))
+            scales.append((Z_STEP * std, Z_LOWEST * std + mean))
+        if self.include_input:
+            scales.insert(0, input_scale)
+        return [
+            replace(channel, scale=scale, offset=offset)
+            for channel, (scale, offset) in zip(channels, scales, strict=True)
+        ]
+
+    def store_slab(self, prediction: FloatArray, original: FloatArray, channels: Sequence[StoredChannel]) -> FloatArray:
+        """Give what the file holds for a slab of a stack, by channels that are settled.
+
+        Args:
+            prediction: z-scores (T, z, Y, X).
+            original: the transmitted light (z, Y, X) in its own grey values, on the same grid.
+            channels: what `settle` gave.
+
+        Returns:
+            The stored numbers (C, z, Y, X), float32 or uint16; values beyond uint16's range become its ends.
+        """
+        volumes = self._volumes(prediction, original)
+        if self.dtype == "float32":
+            return np.stack(volumes).astype(np.float32)
+        return np.stack(
+            [
+                quantize_by(volume, channel.scale, channel.offset)
+                for volume, channel in zip(volumes, channels, strict=True)
+            ]
+        )
+
+    def _channels(self, input_channel: str) -> list[StoredChannel]:
+        """Describe the channels, their numbers being the values."""
         channels = [
             StoredChannel(task, self.units, color)
             for task, color in zip(self.tasks, channel_colors(self.tasks), strict=True)
         ]
+        return [StoredChannel(input_channel, INPUT_UNITS, INPUT_COLOR)] * self.include_input + channels
+
+    def _volumes(self, prediction: FloatArray, original: FloatArray) -> list[FloatArray]:
+        """Give the channels' values (Z, Y, X) in the units asked for, the transmitted light first where wanted."""
+        volumes = list(prediction)
         if self.units == "camera":
             volumes = [
                 volume * self.target_statistics[task][1] + self.target_statistics[task][0]
                 for task, volume in zip(self.tasks, volumes, strict=True)
             ]
-        if self.include_input:
-            volumes.insert(0, original)
-            channels.insert(0, StoredChannel(input_channel, INPUT_UNITS, INPUT_COLOR))
-        if self.dtype == "float32":
-            return np.stack(volumes).astype(np.float32), channels
-        return _quantized(volumes, channels)
+        return [original] * self.include_input + volumes
 
 
 def _quantized(volumes: list[FloatArray], channels: list[StoredChannel]) -> tuple[FloatArray, list[StoredChannel]]:
@@ -118,5 +173,5 @@ def _quantized(volumes: list[FloatArray], channels: list[StoredChannel]) -> tupl
     described = []
     for index, (volume, channel) in enumerate(zip(volumes, channels, strict=True)):
         stored[index], scale, offset = quantize(volume)
-        described.append(StoredChannel(channel.name, channel.units, channel.color, scale, offset))
+        described.append(replace(channel, scale=scale, offset=offset))
     return stored, described

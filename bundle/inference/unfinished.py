@@ -69,7 +69,7 @@ class UnfinishedPrediction:
 
         Args:
             shape: (C, Z, Y, X).
-            description: spacing, channel_names, colors and attributes as `create_ome_zarr` takes them.
+            description: dtype, spacing, channel_names, colors and attributes as `create_ome_zarr` takes them.
         """
         if self.slices_done:
             return zarr.open_array(self.zarr / "0", mode="r+")

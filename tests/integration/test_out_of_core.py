@@ -199,14 +199,30 @@ def test_too_little_room_is_one_sentence_before_anything_is_written(checkpoint, 
     assert list(Path("out").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("options", "found"),
-    [({"out_of_core": "perhaps"}, "out_of_core"), ({"output_dtype": "uint16"}, "--output_dtype float32")],
-)
-def test_options_that_do_not_go_are_one_sentence(checkpoint, options, found):
+def test_an_unknown_mode_is_one_sentence(checkpoint):
     write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
-    options = {"out_of_core": True, **options}
-    assert found in sentence_of(checkpoint, input="cell.tif", output_dir="out", **options)
+    assert "out_of_core" in sentence_of(checkpoint, input="cell.tif", output_dir="out", out_of_core="perhaps")
+
+
+@pytest.mark.parametrize("units", ["zscore", "camera"])
+@pytest.mark.parametrize(("dtype", "grid"), [("uint16", "input"), ("float32", "input"), ("uint16", "network")])
+def test_whole_numbers_halve_the_file_and_lead_back_to_the_values(checkpoint, dtype, grid, units):
+    light = voxels((40, 20, 24)).astype(dtype) / (1 if dtype == "uint16" else 7)
+    write_ome_tiff("cell.tif", light.astype(dtype), spacing=SPACING, channel_names=["bf"])
+    options = {"tasks": ["dna"], "include_input": True, "output_grid": grid, "output_units": units}
+    predict(checkpoint, input="cell.tif", output_dir="whole", out_of_core=False, **options)
+    predict(checkpoint, input="cell.tif", output_dir="slabs", out_of_core=True, output_dtype="uint16", **options)
+    whole, slabs = load("whole/cell_pred.ome.tiff").array, load("slabs/cell_pred.ome.zarr").array
+    assert slabs.dtype == np.uint16
+    channels = json.loads(Path("slabs/cell_pred.json").read_text())["channels"]
+    attributes = zarr.open_group("slabs/cell_pred.ome.zarr", mode="r").attrs["repmode-bundle"]
+    for key in ("scale", "offset"):
+        assert attributes[key] == [channel[key] for channel in channels]
+    for stored, expected, channel in zip(slabs, whole, channels, strict=True):
+        found = stored * channel["scale"] + channel["offset"]
+        tolerance = 0.5 * channel["scale"] + 1e-5 * expected.std()
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=tolerance)
+    assert (channels[0]["scale"] == 1) == (dtype == "uint16" and grid == "input")
 
 
 def test_left_to_itself_it_looks_at_the_free_memory(checkpoint, monkeypatch):

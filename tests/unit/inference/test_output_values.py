@@ -45,6 +45,31 @@ def test_the_input_comes_first_in_its_own_grey_values(units, dtype):
         assert np.abs(found[index + 1] - plain[index]).max() <= channels[index + 1].scale / 2 + 1e-4
 
 
+@pytest.mark.parametrize("units", ["zscore", "camera"])
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_slabs_are_stored_by_settled_scales(units, dtype):
+    values = OutputValues(["dna", "zo1"], STATISTICS, units, dtype, include_input=True)
+    channels = values.settle("bf", (0.5, -3.0))
+    plain, described = OutputValues(["dna", "zo1"], STATISTICS, units, include_input=True).store(
+        PREDICTION, LIGHT, "bf"
+    )
+    assert [channel.name for channel in channels] == [channel.name for channel in described]
+    for start in (0, 1):
+        slab = values.store_slab(PREDICTION[:, start:], LIGHT[start:], channels)
+        assert slab.dtype == dtype
+        for found, expected, std in zip(restored(slab, channels), plain[:, start:], (1000, 20, 5), strict=True):
+            step = std * 0.001 if units == "camera" else 0.001
+            np.testing.assert_allclose(found, expected, rtol=0, atol=0.5 * step + 1e-4)
+
+
+def test_beyond_the_settled_range_its_ends_are_stored():
+    values = OutputValues(["dna"], {}, dtype="uint16")
+    channels = values.settle("bf", (1.0, 0.0))
+    extremes = np.array([-100, -16, 49.535, 100], np.float32).reshape(1, 1, 2, 2)
+    stored = values.store_slab(extremes, LIGHT[:1, :2, :2], channels)
+    np.testing.assert_array_equal(stored.ravel(), [0, 0, 65535, 65535])
+
+
 @pytest.mark.parametrize(
     ("options", "found"),
     [
