@@ -34,11 +34,11 @@ class LiteralMoDEConvolution(nn.Module):
             merged = merged + weight[:, None, None, None, None] * padded
         return merged
 
-    def forward(self, x: Tensor, task: TaskBatch) -> Tensor:
-        """Convolve x (N, I, Z, Y, X) to (N, O, Z, Y, X), given an embedding for each sample."""
+    def forward(self, images: list[Tensor], task: TaskBatch) -> Tensor:
+        """Convolve the channels I of images (N, I', Z, Y, X) to (N, O, Z, Y, X), given an embedding for each sample."""
         embeddings, _ = task
         convolved = []
-        for sample, gate in zip(x, self.gate(embeddings), strict=True):
+        for sample, gate in zip(torch.cat(images, dim=1), self.gate(embeddings), strict=True):
             convolved.append(F.conv3d(sample[None], self.merged_kernel(gate), padding=self.size // 2))
         return torch.cat(convolved)
 

@@ -116,17 +116,17 @@ class BlockConvolution(PlainConvolution):
 class GatheredConvolution(BlockConvolution):
     """A convolution behind `to_blocks`: from voxels to blocks."""
 
-    def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
-        """Convolve x (N, I, Z, Y, X) to (N, O*B, Z', Y', X')."""
-        return super().forward(to_blocks(x, self.block), task)
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
+        """Convolve images (N, I', Z, Y, X), whose channels add up to I, to (N, O*B, Z', Y', X')."""
+        return super().forward([to_blocks(image, self.block) for image in images], task)
 
 
 class ScatteredConvolution(BlockConvolution):
     """A convolution before `from_blocks`: from blocks to voxels."""
 
-    def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
-        """Convolve x (N, I*B, Z', Y', X') to (N, O, Z, Y, X)."""
-        return from_blocks(super().forward(x, task), self.block)
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
+        """Convolve images (N, I', Z', Y', X'), whose channels add up to I*B, to (N, O, Z, Y, X)."""
+        return from_blocks(super().forward(images, task), self.block)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bundle.networks.experts import EXPERTS, make_expert
 from bundle.networks.gate import Gate
-from bundle.networks.merging import MergingConvolution, convolve_groups, merge_kernels
+from bundle.networks.merging import MergingConvolution, convolve_groups, join, merge_kernels
 
 TaskBatch = tuple[Tensor, list[int]]
 """The tasks of a batch: embeddings (U, T) of the distinct ones, and the samples of each (they come in this order)."""
@@ -60,16 +60,23 @@ class MoDEConvolution(nn.Module):
         """Return the merged kernels (U, O, I, K, K, K) of U tasks from their embeddings (U, T)."""
         return merge_kernels(self.gate(embedding), self._kernels(), self.size)
 
-    def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
-        """Convolve each sample of x (N, I, Z, Y, X) with its task's kernel, zero padded, to (N, O, Z, Y, X)."""
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
+        """Convolve each sample with its task's kernel, zero padded, to (N, O, Z, Y, X).
+
+        Args:
+            images: one image (N, I, Z, Y, X), or several whose channels behind one another are the I channels.
+            task: the samples' tasks.
+        """
         assert task is not None, "a MoDE convolution needs the task"
         embedding, sample_counts = task
         if self.training and not torch.jit.is_scripting():  # type: ignore[attr-defined]
             kernels = self._kernels()
             gate = self.gate(embedding).to(kernels[0].dtype)  # autocast's gates are of half precision
-            y: Tensor = MergingConvolution.apply(x, sample_counts, self.size, gate, *kernels)  # type: ignore[no-untyped-call]
+            y: Tensor = MergingConvolution.apply(  # type: ignore[no-untyped-call]
+                len(images), sample_counts, self.size, gate, *images, *kernels
+            )
             return y
-        return convolve_groups(x, self.merged_kernels(embedding), sample_counts)
+        return convolve_groups(join(images), self.merged_kernels(embedding), sample_counts)
 
 
 class PlainConvolution(nn.Module):
@@ -83,7 +90,7 @@ class PlainConvolution(nn.Module):
         super().__init__()
         self.convolution = convolution
 
-    def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045, ARG002 - TorchScript
-        """Convolve x (N, I, Z, Y, X) to (N, O, Z', Y', X')."""
-        y: Tensor = self.convolution(x)
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045, ARG002 - TorchScript
+        """Convolve images (N, I', Z, Y, X), whose channels add up to I, to (N, O, Z', Y', X')."""
+        y: Tensor = self.convolution(join(images))
         return y

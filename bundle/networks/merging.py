@@ -31,6 +31,11 @@ def merge_kernels(gate: Tensor, kernels: list[Tensor], size: int) -> Tensor:
     return torch.einsum("ueo,eoizyx->uoizyx", gate, torch.stack(padded))
 
 
+def join(images: list[Tensor]) -> Tensor:
+    """Put the channels of images (N, I', Z, Y, X) behind one another; a single image is returned as it is."""
+    return images[0] if len(images) == 1 else torch.cat(images, dim=1)
+
+
 def convolve_groups(x: Tensor, kernels: Tensor, sample_counts: list[int]) -> Tensor:
     """Convolve each sample of x (N, I, Z, Y, X) with its task's kernel, zero padded, to (N, O, Z, Y, X).
 
@@ -51,23 +56,30 @@ def _slices(sample_counts: list[int]) -> Iterator[slice]:
 
 
 class MergingConvolution(torch.autograd.Function):
-    """Merges the experts and convolves; for the backward pass it keeps its arguments alone and merges once more.
+    """Merges the experts and convolves; for the backward pass it keeps its arguments alone and does it once more.
 
-    A kernel a task is several times what the experts are, and is soon made: less memory for little time.
+    A kernel a task is several times what the experts are, and is soon made; so are the channels of several images
+    joined, task by task: less memory for little time.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sample_counts: list[int], size: int, gate: Tensor, *kernels: Tensor) -> Tensor:
-        """Map x (N, I, Z, Y, X), gates (U, E, O) and E kernels (O, I, K, K, K) to (N, O, Z, Y, X)."""
-        ctx.save_for_backward(x, gate, *kernels)
-        ctx.sample_counts, ctx.size = sample_counts, size
-        with torch.autocast(x.device.type, enabled=False):  # as in the backward pass
+    def forward(
+        ctx: Any, image_count: int, sample_counts: list[int], size: int, gate: Tensor, *images_and_kernels: Tensor
+    ) -> Tensor:
+        """Map images (N, I', Z, Y, X) whose channels I' add up to I, gates (U, E, O) and E kernels to (N, O, Z, Y, X).
+
+        The arguments behind the gates are first the `image_count` images, then the kernels (O, I, K, K, K).
+        """
+        images, kernels = images_and_kernels[:image_count], images_and_kernels[image_count:]
+        ctx.save_for_backward(gate, *images_and_kernels)
+        ctx.image_count, ctx.sample_counts, ctx.size = image_count, sample_counts, size
+        with torch.autocast(gate.device.type, enabled=False):  # as in the backward pass
             merged = merge_kernels(gate, list(kernels), size)
         convolved: Tensor | None = None
         for kernel, samples in zip(merged, _slices(sample_counts), strict=True):
-            group = convolve(x[samples], kernel)
+            group = convolve(join([image[samples] for image in images]), kernel)
             if convolved is None:
-                convolved = group.new_empty((len(x), *group.shape[1:]))
+                convolved = group.new_empty((len(images[0]), *group.shape[1:]))
             convolved[samples] = group  # rather than torch.cat, which has the whole batch twice
         assert convolved is not None, "a batch has samples"
         return convolved
@@ -75,19 +87,23 @@ class MergingConvolution(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of x, the gates and the kernels from that of the result (N, O, Z, Y, X)."""
-        x = ctx.saved_tensors[0]
-        gate, *kernels = (saved.detach().requires_grad_() for saved in ctx.saved_tensors[1:])
+        """Return the gradients of the gates, the images and the kernels from that of the result (N, O, Z, Y, X)."""
+        gate, *others = ctx.saved_tensors
+        images = others[: ctx.image_count]
+        gate, *kernels = (saved.detach().requires_grad_() for saved in (gate, *others[ctx.image_count :]))
         with torch.enable_grad():
             merged = merge_kernels(gate, kernels, ctx.size)
         merged_gradient = torch.empty_like(merged)
-        x_gradient = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        without: list[Tensor | None] = [None] * len(images)
+        wanted = any(ctx.needs_input_grad[4 : 4 + ctx.image_count])
+        image_gradients = [torch.empty_like(image) for image in images] if wanted else []
         for task, samples in enumerate(_slices(ctx.sample_counts)):
             kernel = merged[task].detach().to(gradient.dtype)  # autocast's
-            group = x[samples].to(gradient.dtype)
-            group_gradient, merged_gradient[task] = convolve_backward(
-                gradient[samples], group, kernel, x_wanted=x_gradient is not None
-            )
-            if x_gradient is not None and group_gradient is not None:
-                x_gradient[samples] = group_gradient
-        return (x_gradient, None, None, *torch.autograd.grad(merged, [gate, *kernels], merged_gradient))
+            group = join([image[samples] for image in images]).to(gradient.dtype)
+            group_gradient, merged_gradient[task] = convolve_backward(gradient[samples], group, kernel, x_wanted=wanted)
+            if group_gradient is not None:
+                parts = torch.split(group_gradient, [image.shape[1] for image in images], dim=1)
+                for whole, part in zip(image_gradients, parts, strict=True):
+                    whole[samples] = part
+        gate_gradient, *kernel_gradients = torch.autograd.grad(merged, [gate, *kernels], merged_gradient)
+        return (None, None, None, gate_gradient, *(image_gradients if wanted else without), *kernel_gradients)

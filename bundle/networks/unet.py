@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Optional
 
-import torch
 from torch import Tensor, nn
 
 from bundle.networks.convolution import PlainConvolution, TaskBatch
@@ -14,8 +13,10 @@ DIVISOR = 2**LEVELS
 """Z, Y and X of an image must divide by this: each level halves them."""
 
 ConvolutionMaker = Callable[[int, int], nn.Module]
-"""Makes a convolution (in_channels, out_channels) that keeps the size and is called with (x, task)."""
+"""Makes a convolution (in_channels, out_channels) that keeps the size and is called with (images, task).
 
+It convolves the channels of all the images together: joined within it, they need not be kept for the backward pass.
+"""
 
 NormMaker = Callable[[int], nn.Module]
 """Makes the normalisation of some channels: BatchNorm3d, or Identity where it is folded into the convolution."""
@@ -25,7 +26,7 @@ class Block(nn.Module):
     """A convolution, a normalisation and ReLU.
 
     Args:
-        convolution: called with (x, task).
+        convolution: called with (images, task).
         norm: normalises the channels that the convolution gives.
     """
 
@@ -35,9 +36,9 @@ class Block(nn.Module):
         self.norm = norm
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
-        """Map x (N, I, Z, Y, X) to (N, O, Z', Y', X')."""
-        y: Tensor = self.relu(self.norm(self.convolution(x, task)))
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
+        """Map images (N, I', Z, Y, X), whose channels add up to I, to (N, O, Z', Y', X')."""
+        y: Tensor = self.relu(self.norm(self.convolution(images, task)))
         return y
 
 
@@ -58,9 +59,9 @@ class Level(nn.Module):
         self.first = Block(make_convolution(in_channels, out_channels), make_norm(out_channels))
         self.second = Block(make_convolution(out_channels, out_channels), make_norm(out_channels))
 
-    def forward(self, x: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
-        """Map x (N, I, Z, Y, X) to (N, O, Z, Y, X)."""
-        y: Tensor = self.second(self.first(x, task), task)
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
+        """Map images (N, I', Z, Y, X), whose channels add up to I, to (N, O, Z, Y, X)."""
+        y: Tensor = self.second([self.first(images, task)], task)
         return y
 
 
@@ -126,11 +127,11 @@ class UNet(nn.Module):
         x = image
         skips: list[Tensor] = []
         for level, down in zip(self.encoder, self.downs):  # noqa: B905 - TorchScript knows no strict
-            x = level(x, task)
+            x = level([x], task)
             skips.append(x)
-            x = down(x)
-        x = self.bottleneck(x, task)
+            x = down([x])
+        x = self.bottleneck([x], task)
         for up, level in zip(self.ups, self.decoder):  # noqa: B905 - TorchScript knows no strict
-            x = level(torch.cat([skips.pop(), up(x)], dim=1), task)
-        prediction: Tensor = self.last(x, task)
+            x = level([skips.pop(), up([x])], task)
+        prediction: Tensor = self.last([x], task)
         return prediction

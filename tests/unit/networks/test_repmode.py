@@ -83,7 +83,7 @@ def test_the_merged_convolution_is_the_gated_sum_of_its_branches_with_the_same_g
     weights = torch.randn(5, 3, 6, 7, 8, dtype=torch.float64)
     variables = [x, *layer.parameters()]
 
-    merged = layer(x, (embedding, counts))
+    merged = layer([x], (embedding, counts))
     literal = literal_mode(layer, x, embedding.repeat_interleave(torch.tensor(counts), dim=0))
     torch.testing.assert_close(merged, literal, rtol=0, atol=1e-12)
     merged_gradients = torch.autograd.grad((merged * weights).sum(), variables)
