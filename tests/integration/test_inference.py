@@ -11,19 +11,18 @@ import pytest
 import tifffile
 import torch
 from bioio import BioImage
-from monai.bundle import ConfigWorkflow, run
+from monai.bundle import ConfigWorkflow
 
 from bundle.checkpoint import save_network
 from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import write_ome_tiff
-from bundle.errors import find_sentence
 from bundle.export import FORMATS
 from bundle.inference.inferer import WindowInferer
 from bundle.networks import RepMode
 from scripts.export_tasks import export_tasks
+from tests.prediction import CONFIG, predict, sentence_of
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs" / "inference.yaml"
 TASKS = ["dna", "tom20", "zo1"]
 SPACING = (0.29, 0.2, 0.25)
 
@@ -61,21 +60,6 @@ def write_stack(path, shape=(1, 5, 20, 24), names=("brightfield",), spacing=SPAC
     array = np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
     write_ome_tiff(path, array, spacing=spacing, channel_names=names)
     return array
-
-
-def predict(checkpoint, **options):
-    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "progress": False, **options}
-    run(config_file=str(CONFIG), logging_file=False, **knobs)
-
-
-def sentence_of(checkpoint, **options):
-    """The sentence a user sees when the prediction fails."""
-    with pytest.raises((RuntimeError, ValueError)) as caught:
-        predict(checkpoint, **options)
-    sentence = find_sentence(caught.value)
-    assert sentence is not None, repr(caught.value)
-    assert "\n" not in sentence
-    return sentence
 
 
 def test_a_prediction_opens_elsewhere_on_the_inputs_own_grid(folder, checkpoint):

@@ -12,21 +12,19 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from monai.bundle import run
 from scipy.ndimage import gaussian_filter
 
 from bundle.checkpoint import save_network
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
 from bundle.data.zarr_writer import create_ome_zarr
-from bundle.errors import find_sentence
 from bundle.inference import out_of_core
 from bundle.inference.unfinished import UnfinishedPrediction
 from bundle.networks import RepMode
+from tests.prediction import predict, sentence_of
 
 pytestmark = pytest.mark.zarr
 
-CONFIG = Path(__file__).parents[2] / "configs" / "inference.yaml"
 SPACING = (0.35, 0.2, 0.25)
 
 
@@ -59,20 +57,6 @@ def voxels(shape):
     """Camera counts with structure of about a voxel, as a microscope blurs what it sees."""
     blurred = gaussian_filter(np.random.default_rng(0).normal(size=(1, *shape)), (0, 1, 1, 1))
     return (1000 + 2000 * blurred / blurred.std()).clip(0).astype(np.uint16)
-
-
-def predict(checkpoint, **options):
-    knobs = {"checkpoint": str(checkpoint), "roi_size": [16, 32, 32], "progress": False, **options}
-    run(config_file=str(CONFIG), logging_file=False, **knobs)
-
-
-def sentence_of(checkpoint, **options):
-    with pytest.raises((RuntimeError, ValueError)) as caught:
-        predict(checkpoint, **options)
-    sentence = find_sentence(caught.value)
-    assert sentence is not None, repr(caught.value)
-    assert "\n" not in sentence
-    return sentence
 
 
 def load(path):

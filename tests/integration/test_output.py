@@ -12,15 +12,14 @@ import pytest
 import tifffile
 import torch
 from bioio import BioImage
-from monai.bundle import run
 
 from bundle.checkpoint import save_network
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
 from bundle.networks import RepMode
+from tests import prediction
 
-CONFIG = Path(__file__).parents[2] / "configs" / "inference.yaml"
 SPACING = (0.29, 0.2, 0.25)
 
 
@@ -44,8 +43,7 @@ def array(tmp_path, monkeypatch):
 @pytest.fixture
 def predict(checkpoint):
     def start(**options):
-        knobs = {"checkpoint": str(checkpoint), "input": "cell.tif", "output_dir": "out", "roi_size": [16, 32, 32]}
-        run(config_file=str(CONFIG), logging_file=False, **{"progress": False, **knobs, **options})
+        prediction.predict(checkpoint, **{"input": "cell.tif", "output_dir": "out", **options})
 
     return start
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from monai.bundle import run
 
 from bundle.checkpoint import save_network
 from bundle.data.reader import FileReader
@@ -18,9 +17,9 @@ from bundle.data.writer import write_ome_tiff
 from bundle.data.zarr_writer import create_ome_zarr
 from bundle.errors import find_sentence
 from bundle.networks import RepMode
+from tests import prediction
 from tests.interoperability.test_readers import ARCADIA, NDEVIO, write_lif
 
-CONFIG = Path(__file__).parents[2] / "configs" / "inference.yaml"
 SPACING = (0.3, 0.2, 0.1)
 
 
@@ -49,8 +48,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def predict(checkpoint, **options):
-    knobs = {"checkpoint": str(checkpoint), "tasks": ["tom20"], "roi_size": [16, 32, 32], "progress": False}
-    run(config_file=str(CONFIG), logging_file=False, output_dir="out", **knobs, **options)
+    prediction.predict(checkpoint, tasks=["tom20"], output_dir="out", **options)
 
 
 def write_imagej(path, stack):

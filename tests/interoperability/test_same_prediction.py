@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from monai.bundle import run
 
 from benchmarks.resampling import in_plane
 from bundle.checkpoint import save_network
@@ -18,6 +17,7 @@ from bundle.data.nifti_writer import write_nifti
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
 from bundle.networks import RepMode, SpecializedRepMode
+from tests import prediction
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -47,10 +47,9 @@ def checkpoint(tmp_path_factory):
 
 def predict(path, checkpoint, **options):
     """The prediction (1, Z, Y, X) of one task, in memory and on the input's own grid."""
-    knobs = {"tasks": ["dna"], "roi_size": [16, 64, 64], "progress": False, "output_format": "ome-tiff"}
     folder = f"predicted_{Path(path).name}"
-    options |= {"input": str(path), "checkpoint": str(checkpoint), "output_dir": folder}
-    run(config_file=str(ROOT / "configs" / "inference.yaml"), logging_file=False, **knobs, **options)
+    knobs = {"tasks": ["dna"], "roi_size": [16, 64, 64], "output_format": "ome-tiff", "output_dir": folder}
+    prediction.predict(checkpoint, input=str(path), **knobs, **options)
     (volume,) = Path(folder).glob("*_pred.ome.tiff")
     return FileReader().load(volume).array
 
