@@ -19,7 +19,6 @@ from benchmarks.literal import LiteralRepMode
 from benchmarks.measurement import Measurement, Worker, measure_interleaved
 from benchmarks.peak import matrix_product_peak
 from bundle.checkpoint import load_network, save_network
-from bundle.data.simulate import simulate_stack
 from bundle.data.zscore import standardise
 from bundle.engines import ENGINES, make_engine
 from bundle.engines.onnx_graph import count_weights
@@ -27,6 +26,7 @@ from bundle.inference.inferer import WindowInferer
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.metrics import PearsonMetric, R2Metric
 from bundle.networks import RepMode
+from bundle.simulation.stack import simulate_stack
 
 SHIPPED = Path(__file__).parents[1] / "models" / "model.pt"
 TASK = "dna"

@@ -13,12 +13,13 @@ from monai.transforms import Spacing
 from scipy import fft, ndimage
 
 from bundle.checkpoint import load_network
-from bundle.data import resampling, simulate_optics
+from bundle.data import resampling
 from bundle.data.channel import find_channel
 from bundle.data.reader import FileReader
 from bundle.data.resampling import Grid, resampled_grid
-from bundle.data.simulate_specimen import Specimen
 from bundle.inference.inferer import WindowInferer
+from bundle.simulation import optics
+from bundle.simulation.specimen import Specimen
 
 Resample = Callable[[np.ndarray, Grid, Grid], np.ndarray]
 FINE = 0.108  # µm in Y and X of the simulated fine stacks, as published stacks have it
@@ -139,20 +140,20 @@ def predictions(
 def _fine_stack(seed: int, size: int = 300, depth: int = 24) -> np.ndarray:
     """Simulate brightfield without noise (depth, size, size) in voxels of 2 x FINE, FINE, FINE."""
     specimen = Specimen((44, 112, 112), seed)
-    microscope = simulate_optics.vary_microscope(simulate_optics.Microscope(), specimen.generator("microscope"))
+    microscope = optics.vary_microscope(optics.Microscope(), specimen.generator("microscope"))
     factor = NETWORK / FINE
     places = [np.arange(math.floor(43 * factor)) / factor, *(np.arange(size) / factor + 0.2,) * 2]
     index = ndimage.map_coordinates(
-        simulate_optics.refractive_index(specimen), np.meshgrid(*places, indexing="ij"), np.float32, order=1
+        optics.refractive_index(specimen), np.meshgrid(*places, indexing="ij"), np.float32, order=1
     )
     grain = np.random.default_rng(seed).standard_normal(index.shape, dtype=np.float32)  # detail finer than 0.29 µm
-    index += simulate_optics.CYTOPLASM * simulate_optics.GRAIN * factor / 2 * grain * (index > 0.004)
+    index += optics.CYTOPLASM * optics.GRAIN * factor / 2 * grain * (index > 0.004)
     planes = range(20, 20 + 2 * depth)
     with (
-        mock.patch.object(simulate_optics, "SPACING", FINE),
-        mock.patch.object(simulate_optics, "refractive_index", return_value=index),
+        mock.patch.object(optics, "SPACING", FINE),
+        mock.patch.object(optics, "refractive_index", return_value=index),
     ):
-        return simulate_optics.brightfield_stack(specimen, planes, microscope)[::2]
+        return optics.brightfield_stack(specimen, planes, microscope)[::2]
 
 
 def noise(seeds: Sequence[int] = (1, 2)) -> None:

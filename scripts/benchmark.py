@@ -19,10 +19,10 @@ from benchmarks.inference import inference_rows
 from benchmarks.training import training_rows
 from bundle import __version__
 from bundle.choice import choose
-from bundle.data.simulate import check_shape
 from bundle.errors import BundleError, install_excepthook
 from bundle.files import refuse_existing, written_whole
 from bundle.networks.unet import DIVISOR
+from bundle.simulation.stack import check_shape
 
 logger = logging.getLogger("scripts.benchmark")
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.data.channel import find_channel
-from bundle.data.simulate import SimulatedStack, simulate_stack
-from bundle.data.stack_statistics import REAL_BRIGHTFIELD, StackStatistics, comparison_table, measure_stack
 from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError, install_excepthook
 from bundle.files import refuse_existing, written_whole
+from bundle.simulation.stack import SimulatedStack, simulate_stack
+from bundle.simulation.stack_statistics import REAL_BRIGHTFIELD, StackStatistics, comparison_table, measure_stack
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import fire
 
-from bundle.data.simulate_dataset import PUBLISHED_SPLIT, simulate_dataset
 from bundle.errors import install_excepthook
+from bundle.simulation.dataset import PUBLISHED_SPLIT, simulate_dataset
 
 
 def simulate(

@@ -1,1 +1,1 @@
-"""Stacks in, stacks out: reading, writing, transforms, the dataset manifest and simulated cells."""
+"""Stacks in, stacks out: reading, writing, transforms and the dataset manifest."""

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from bundle.data.simulate_fluorescence import BRIGHTNESS, blur, photograph
-from bundle.data.simulate_optics import Microscope, brightfield_stack, vary_microscope
-from bundle.data.simulate_sheet import SPACING
-from bundle.data.simulate_specimen import Specimen
-from bundle.data.simulate_structure import STRUCTURES, check_tasks
 from bundle.errors import BundleError
+from bundle.simulation.fluorescence import BRIGHTNESS, blur, photograph
+from bundle.simulation.optics import Microscope, brightfield_stack, vary_microscope
+from bundle.simulation.sheet import SPACING
+from bundle.simulation.specimen import Specimen
+from bundle.simulation.structure import STRUCTURES, check_tasks
 
 Counts = npt.NDArray[np.uint16]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bundle.data.simulate_sheet import SPACING
-from bundle.data.simulate_texture import Volume
+from bundle.simulation.sheet import SPACING
+from bundle.simulation.texture import Volume
 
 STEP = 0.2  # um between neighbouring points of a curve
 Points = npt.NDArray[np.float32]

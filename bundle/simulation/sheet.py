@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import spatial
 
-from bundle.data.simulate_texture import Volume, smooth_noise
+from bundle.simulation.texture import Volume, smooth_noise
 
 SPACING = 0.29  # um, the same on every axis
 CELL_PITCH = 11.0  # um between neighbouring cell centres

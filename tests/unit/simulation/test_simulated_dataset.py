@@ -6,10 +6,10 @@ import pytest
 import tifffile
 
 from bundle.data.manifest import read_manifest
-from bundle.data.simulate_dataset import plan_dataset, share_out, simulate_dataset
-from bundle.data.simulate_structure import STRUCTURES
 from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError
+from bundle.simulation.dataset import plan_dataset, share_out, simulate_dataset
+from bundle.simulation.structure import STRUCTURES
 from scripts.compare_simulation import compare_simulation
 from scripts.simulate import simulate
 

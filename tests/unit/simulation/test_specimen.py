@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bundle.data.simulate_nucleus import ellipsoid_distance
-from bundle.data.simulate_sheet import CELL_REACH, SPACING, grow_sheet, scatter_centres
-from bundle.data.simulate_specimen import Specimen
+from bundle.simulation.nucleus import ellipsoid_distance
+from bundle.simulation.sheet import CELL_REACH, SPACING, grow_sheet, scatter_centres
+from bundle.simulation.specimen import Specimen
 
 SHAPE = (44, 90, 100)
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bundle.data.simulate_curve import Points, free_points, grow_curves, random_directions, splat, unit
-from bundle.data.simulate_nucleus import turned
-from bundle.data.simulate_specimen import Specimen
-from bundle.data.simulate_texture import Volume, shell, smooth_noise, soft_mask
 from bundle.errors import BundleError
+from bundle.simulation.curve import Points, free_points, grow_curves, random_directions, splat, unit
+from bundle.simulation.nucleus import turned
+from bundle.simulation.specimen import Specimen
+from bundle.simulation.texture import Volume, shell, smooth_noise, soft_mask
 
 
 def centrosomes(specimen: Specimen, generator: np.random.Generator) -> Points:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bundle.data.simulate_curve import STEP, free_points, grow_curves, look_up, random_directions, splat
-from bundle.data.simulate_sheet import SPACING
+from bundle.simulation.curve import STEP, free_points, grow_curves, look_up, random_directions, splat
+from bundle.simulation.sheet import SPACING
 
 
 def test_splat_keeps_the_weight_and_the_place():

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bundle.data.simulate_sheet import SPACING
-from bundle.data.simulate_texture import Volume
+from bundle.simulation.sheet import SPACING
+from bundle.simulation.texture import Volume
 
 POINT_SPREAD = (0.42, 0.16, 0.16)  # um (Z, Y, X): standard deviations of the point-spread function
 HAZE = (1.6, 1.2, 1.2)  # um (Z, Y, X): standard deviations of the light that leaks through neighbouring pinholes

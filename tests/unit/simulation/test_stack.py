@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bundle.data.simulate import check_shape, simulate_stack
-from bundle.data.simulate_structure import STRUCTURES
-from bundle.data.stack_statistics import REAL_BRIGHTFIELD, measure_stack
 from bundle.errors import BundleError
+from bundle.simulation.stack import check_shape, simulate_stack
+from bundle.simulation.stack_statistics import REAL_BRIGHTFIELD, measure_stack
+from bundle.simulation.structure import STRUCTURES
 
 SMALL = (16, 48, 56)
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from bundle.data.simulate_fluorescence import BACKGROUND_PHOTONS, GAIN, OFFSET, READ_NOISE, blur, photograph
-from bundle.data.simulate_optics import Microscope, brightfield_stack, illumination_directions, propagate
-from bundle.data.simulate_optics import refractive_index as measure_index
-from bundle.data.simulate_sheet import SPACING
-from bundle.data.simulate_specimen import Specimen
+from bundle.simulation.fluorescence import BACKGROUND_PHOTONS, GAIN, OFFSET, READ_NOISE, blur, photograph
+from bundle.simulation.optics import Microscope, brightfield_stack, illumination_directions, propagate
+from bundle.simulation.optics import refractive_index as measure_index
+from bundle.simulation.sheet import SPACING
+from bundle.simulation.specimen import Specimen
 
 MICROSCOPE = Microscope()
 STRAIGHT = np.zeros(2)

@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle.data.manifest import SPLITS, ManifestRow, write_manifest
-from bundle.data.simulate import SimulatedStack, check_shape, simulate_stack
-from bundle.data.simulate_structure import STRUCTURES, check_tasks
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import BundleError
 from bundle.files import refuse_existing
+from bundle.simulation.stack import SimulatedStack, check_shape, simulate_stack
+from bundle.simulation.structure import STRUCTURES, check_tasks
 
 MANIFEST = "dataset.csv"
 BRIGHTFIELD = "brightfield"

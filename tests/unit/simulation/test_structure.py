@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bundle.data.simulate_fluorescence import BRIGHTNESS
-from bundle.data.simulate_specimen import Specimen
-from bundle.data.simulate_structure import STRUCTURES, check_tasks
 from bundle.errors import BundleError
+from bundle.simulation.fluorescence import BRIGHTNESS
+from bundle.simulation.specimen import Specimen
+from bundle.simulation.structure import STRUCTURES, check_tasks
 
 
 @pytest.fixture(scope="module")

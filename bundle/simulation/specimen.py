@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from bundle.data.simulate_curve import Points, free_points, grow_curves, random_directions, splat
-from bundle.data.simulate_nucleus import Nuclei, place_nuclei
-from bundle.data.simulate_sheet import SPACING, CellSheet, grow_sheet
-from bundle.data.simulate_texture import Volume, shell, smooth_noise, soft_mask
+from bundle.simulation.curve import Points, free_points, grow_curves, random_directions, splat
+from bundle.simulation.nucleus import Nuclei, place_nuclei
+from bundle.simulation.sheet import SPACING, CellSheet, grow_sheet
+from bundle.simulation.texture import Volume, shell, smooth_noise, soft_mask
 
 EDGE = 0.35  # um: width of the soft edge of shapes, a little over a voxel
 

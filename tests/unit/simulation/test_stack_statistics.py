@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from bundle.data.stack_statistics import (
+from bundle.simulation.stack_statistics import (
     REAL_BRIGHTFIELD,
     StackStatistics,
     band_power,

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from bundle.data.simulate_sheet import SPACING
-from bundle.data.simulate_specimen import Specimen
-from bundle.data.simulate_texture import Volume, shell, smooth_noise
+from bundle.simulation.sheet import SPACING
+from bundle.simulation.specimen import Specimen
+from bundle.simulation.texture import Volume, shell, smooth_noise
 
 CYTOPLASM = 0.012  # refractive index above the medium's
 GRAIN = 0.17  # texture from voxel to voxel, fraction of the cytoplasm's offset

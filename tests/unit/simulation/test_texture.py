@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bundle.data.simulate_texture import shell, smooth_noise, soft_mask, spline_matrix
+from bundle.simulation.texture import shell, smooth_noise, soft_mask, spline_matrix
 
 
 def test_noise_is_standardised_and_smooth_over_its_scale():

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bundle.data.simulate_sheet import SPACING, CellSheet, local_box
-from bundle.data.simulate_texture import Volume, smooth_noise
+from bundle.simulation.sheet import SPACING, CellSheet, local_box
+from bundle.simulation.texture import Volume, smooth_noise
 
 DIVIDING = 0.06  # fraction of cells in mitosis
 FAR = 6.0  # um: distances from a nucleus are not followed farther than this
