@@ -53,7 +53,10 @@ class OMEZarrStackFile(StackFile):
     def __init__(self, path: Path) -> None:
         import zarr  # here alone, since Python 3.10 has none of format 3
 
-        group = zarr.open_group(path, mode="r")
+        from bundle.data.whole_chunks import WholeChunks
+
+        self._store = WholeChunks(zarr.storage.LocalStore(path, read_only=True))
+        group = zarr.open_group(self._store, mode="r")
         metadata = _ome_metadata(group)
         if "plate" in metadata or "well" in metadata:
             raise BundleError(f"{path} is a plate or well; give the folder of one image in it, such as {path}/A/1/0.")
@@ -70,7 +73,9 @@ class OMEZarrStackFile(StackFile):
         """Give the highest resolution of one image."""
         image = self._images[index]
         multiscales = _multiscales(image)
-        level = image[multiscales["datasets"][0]["path"]]
+        level: Any = image[multiscales["datasets"][0]["path"]]
+        if level.shards is None and any("Blosc" in type(codec).__name__ for codec in level.compressors):
+            self._store.check(level.path)
         named = multiscales.get("axes", AXES_BEFORE_THEY_WERE_NAMED)
         axes = "".join(_axis_letter(axis) for axis in named)
         units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in named]

@@ -4,6 +4,7 @@ import pytest
 from bundle.data.ome_zarr_reader import OMEZarrReader
 from bundle.errors import BundleError
 
+numcodecs = pytest.importorskip("numcodecs")
 zarr = pytest.importorskip("zarr")
 pytestmark = pytest.mark.zarr
 
@@ -15,11 +16,12 @@ def stack():
     return np.random.default_rng(0).integers(0, 60000, (2, 5, 6, 7)).astype(np.uint16)
 
 
-def write(path, array, axes=AXES, scale=(1, 0.3, 0.2, 0.1), whole=None, version=2, names=("bf", "dna")):
+def write(path, array, axes=AXES, scale=(1, 0.3, 0.2, 0.1), whole=None, version=2, names=("bf", "dna"), codec="auto"):
     """Write an OME-Zarr by hand: NGFF 0.4 in Zarr format 2, or 0.5 in format 3; a smaller level after the first."""
     group = zarr.open_group(path, mode="w", zarr_format=version)
     for level, part in (("full", array), ("half", array[..., ::2, ::2])):
-        group.create_array(level, shape=part.shape, chunks=(*(1,) * (part.ndim - 2), 4, 4), dtype=part.dtype)[:] = part
+        chunks = (*(1,) * (part.ndim - 2), 4, 4)
+        group.create_array(level, shape=part.shape, chunks=chunks, dtype=part.dtype, compressors=codec)[:] = part
     transformations = [{"type": "scale", "scale": list(scale)}] if scale else []
     datasets = [{"path": path, "coordinateTransformations": transformations} for path in ("full", "half")]
     multiscales = {"datasets": datasets, "name": "cells"}
@@ -101,6 +103,25 @@ def test_what_is_no_image(tmp_path):
     (tmp_path / "no.zarr").mkdir()
     with pytest.raises(BundleError, match="cannot be read as an OME-Zarr image"):
         read(tmp_path / "no.zarr")
+
+
+@pytest.mark.parametrize("lost", [1, 2, 20, "all"])
+@pytest.mark.parametrize(
+    ("version", "codec", "chunk"),
+    [
+        (2, numcodecs.Blosc("lz4"), "1.2.0.0"),
+        (2, numcodecs.Zstd(), "1.2.0.0"),
+        (3, zarr.codecs.BloscCodec(cname="lz4"), "c/1/2/0/0"),
+    ],
+)
+def test_a_chunk_that_was_cut_off_is_told(tmp_path, stack, version, codec, chunk, lost):
+    write(tmp_path / "a.zarr", stack, version=version, codec=codec)
+    chunk = tmp_path / "a.zarr" / "full" / chunk
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[: 0 if lost == "all" else -lost])
+    np.testing.assert_array_equal(read(tmp_path / "a.zarr", channel=0)[0], stack[:1])
+    with pytest.raises(BundleError, match="cannot be read as an OME-Zarr image"):
+        read(tmp_path / "a.zarr", channel=1)
 
 
 def test_a_missing_package_is_named(tmp_path, stack, monkeypatch):
