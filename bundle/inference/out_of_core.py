@@ -179,7 +179,8 @@ class OutOfCore:
         shape = (len(channels), *grid.shape)
         level = unfinished.open(shape, dtype=values.dtype, **describe_file(channels, grid.spacing))
         for start, scores in self._slabs(path, stack, rows, unfinished.slices_done, level.chunks[1]):
-            light = stack.light(grid, start, start + scores.shape[1])[0].numpy()
+            stop = start + scores.shape[1]
+            light = stack.light(grid, start, stop)[0].numpy() if values.include_input else None
             unfinished.write(level, start, values.store_slab(scores.numpy(), light, channels))
         meta = {
             "channel_names": [stack.channel_name],

@@ -116,23 +116,24 @@ class OutputValues:
         if self.dtype == "float32":
             return channels
         statistics = self.target_statistics if self.units == "camera" else {}
-        scales = []
+        scales = [input_scale] * self.include_input
         for task in self.tasks:
             mean, std = statistics.get(task, (0.0, 1.0))
             scales.append((Z_STEP * std, Z_LOWEST * std + mean))
-        if self.include_input:
-            scales.insert(0, input_scale)
         return [
             replace(channel, scale=scale, offset=offset)
             for channel, (scale, offset) in zip(channels, scales, strict=True)
         ]
 
-    def store_slab(self, prediction: FloatArray, original: FloatArray, channels: Sequence[StoredChannel]) -> FloatArray:
+    def store_slab(
+        self, prediction: FloatArray, original: FloatArray | None, channels: Sequence[StoredChannel]
+    ) -> FloatArray:
         """Give what the file holds for a slab of a stack, by channels that are settled.
 
         Args:
             prediction: z-scores (T, z, Y, X).
-            original: the transmitted light (z, Y, X) in its own grey values, on the same grid.
+            original: the transmitted light (z, Y, X) in its own grey values, on the same grid; None will do where the
+                file does not include it.
             channels: what `settle` gave.
 
         Returns:
@@ -156,7 +157,7 @@ class OutputValues:
         ]
         return [StoredChannel(input_channel, INPUT_UNITS, INPUT_COLOR)] * self.include_input + channels
 
-    def _volumes(self, prediction: FloatArray, original: FloatArray) -> list[FloatArray]:
+    def _volumes(self, prediction: FloatArray, original: FloatArray | None) -> list[FloatArray]:
         """Give the channels' values (Z, Y, X) in the units asked for, the transmitted light first where wanted."""
         volumes = list(prediction)
         if self.units == "camera":
@@ -164,7 +165,10 @@ class OutputValues:
                 volume * self.target_statistics[task][1] + self.target_statistics[task][0]
                 for task, volume in zip(self.tasks, volumes, strict=True)
             ]
-        return [original] * self.include_input + volumes
+        if not self.include_input:
+            return volumes
+        assert original is not None, "the transmitted light is included"
+        return [original, *volumes]
 
 
 def _quantized(volumes: list[FloatArray], channels: list[StoredChannel]) -> tuple[FloatArray, list[StoredChannel]]:
