@@ -28,12 +28,13 @@ from bundle.metrics import PearsonMetric, R2Metric
 from bundle.networks import RepMode
 from bundle.simulation.stack import simulate_stack
 
-SHIPPED = Path(__file__).parents[1] / "models" / "model.pt"
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "models" / "model.pt"
 TASK = "dna"
 SEED = 2026
-QUALITIES: dict[str, dict[str, Any]] = ConfigParser.load_config_file(
-    str(Path(__file__).parents[1] / "configs" / "inference.yaml")
-)["windows"]["ways"]
+QUALITIES: dict[str, dict[str, Any]] = ConfigParser.load_config_file(str(ROOT / "configs" / "inference.yaml"))[
+    "windows"
+]["ways"]
 PAPER_WINDOW: tuple[int, ...] = tuple(QUALITIES["paper"]["roi_size"])
 CALIBRATION_WINDOWS = 8
 BYTES_PER_VOXEL_OF_OTHERS = 8 * 4 * 40  # as `Engine.bytes_per_voxel`, for about 40 channels at the first level

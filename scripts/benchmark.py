@@ -21,7 +21,7 @@ from bundle import __version__
 from bundle.choice import choose
 from bundle.errors import BundleError, install_excepthook
 from bundle.files import refuse_existing, written_whole
-from bundle.networks.unet import DIVISOR
+from bundle.inference.inferer import check_roi_size
 from bundle.simulation.stack import check_shape
 
 logger = logging.getLogger("scripts.benchmark")
@@ -82,17 +82,6 @@ def _header() -> str:
     )
 
 
-def _check_patch_size(patch_size: Sequence[int]) -> tuple[int, int, int]:
-    """Give the size of a patch, or say that it does not divide by 16."""
-    sizes = check_shape(patch_size)
-    if any(size % DIVISOR for size in sizes):
-        raise BundleError(
-            f"patch_size is {list(sizes)}, but patches are multiples of {DIVISOR} voxels; "
-            'give --patch_size "[16,64,64]", for example.'
-        )
-    return sizes
-
-
 def benchmark(
     output: str,
     part: str = "all",
@@ -120,7 +109,9 @@ def benchmark(
         raise BundleError("There is no CUDA device; give --device cpu.")
     measure = {
         "inference": lambda: inference_rows(base_width, check_shape(shape), rounds, device),
-        "training": lambda: training_rows(base_width, _check_patch_size(patch_size), rounds, device=device),
+        "training": lambda: training_rows(
+            base_width, check_roi_size(check_shape(patch_size), "patch_size"), rounds, device=device
+        ),
     }
     parts = choose("part", part, {"all": list(measure), **{name: [name] for name in measure}})
     rows = [row for name in parts for row in measure[name]()]

@@ -31,8 +31,12 @@ def gaussian_weights(roi_size: Sequence[int]) -> torch.Tensor:
     return weights.to(torch.float32)
 
 
-def check_roi_size(roi_size: int | Sequence[int]) -> tuple[int, int, int]:
+def check_roi_size(roi_size: int | Sequence[int], knob: str = "roi_size") -> tuple[int, int, int]:
     """Make a window size (Z, Y, X) in voxels of a user's; one number stands for all three.
+
+    Args:
+        roi_size: what the user gave.
+        knob: by which name.
 
     Raises:
         BundleError: not one or three positive multiples of 16.
@@ -40,8 +44,8 @@ def check_roi_size(roi_size: int | Sequence[int]) -> tuple[int, int, int]:
     sizes = [roi_size] * 3 if isinstance(roi_size, int) else list(roi_size)
     if len(sizes) != 3 or not all(isinstance(n, int) and n > 0 and n % DIVISOR == 0 for n in sizes):
         raise BundleError(
-            f"roi_size is {roi_size}, but a window needs three positive multiples of {DIVISOR} voxels; "
-            'give --roi_size "[32,128,128]", for example.'
+            f"{knob} is {roi_size}, but a window needs three positive multiples of {DIVISOR} voxels; "
+            f'give --{knob} "[32,128,128]", for example.'
         )
     depth, height, width = sizes
     return depth, height, width
