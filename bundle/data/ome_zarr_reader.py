@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from bundle.data.lazy_stack import Scene, StackFile
 from bundle.data.pixel_size import scaled_pixel_size
 from bundle.data.stack import SPATIAL_AXES, StackReader
-from bundle.data.zarr_package import has_zarr
 from bundle.errors import BundleError
 
 if TYPE_CHECKING:
@@ -30,15 +29,7 @@ class OMEZarrReader(StackReader):
     kind = "an OME-Zarr image"
 
     def open_file(self, path: Path) -> StackFile:
-        """Open one OME-Zarr.
-
-        Raises:
-            BundleError: the package zarr is not installed.
-        """
-        if not has_zarr():
-            raise BundleError(
-                f'{path} needs Python 3.11 or later and the package zarr to be read; install it: pip install "zarr>=3".'
-            )
+        """Open one OME-Zarr."""
         return OMEZarrStackFile(path)
 
     def reads_folder(self, path: Path) -> bool:
@@ -51,7 +42,7 @@ class OMEZarrStackFile(StackFile):
     """An open OME-Zarr of one or several images."""
 
     def __init__(self, path: Path) -> None:
-        import zarr  # here alone, since Python 3.10 has none of format 3
+        import zarr  # here alone: zarr takes long to load
 
         from bundle.data.whole_chunks import WholeChunks
 

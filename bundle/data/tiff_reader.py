@@ -100,7 +100,7 @@ class _Pages:
     """The voxels of a series, of which only the pages asked for are decoded."""
 
     def __init__(self, series: tifffile.TiffPageSeries) -> None:
-        self._pages = series.pages
+        self._pages: Any = series.pages  # none of them None: see `_check_complete`
         self.shape = series.shape
         self.dtype = series.dtype
         self._leading = series.shape[: series.ndim - series.keyframe.ndim]

@@ -25,7 +25,6 @@ from bundle.files import written_whole
 from bundle.inference.large_stack import LargeStack
 from bundle.inference.memory import free_memory, is_out_of_memory
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
-from bundle.inference.output_format import check_output_format
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.preview import draw_planes
 from bundle.inference.preview_planes import PreviewPlanes
@@ -135,8 +134,7 @@ class OutOfCore:
 
     def _predict(self, path: Path) -> None:
         """Predict one stack."""
-        check_output_format("ome-zarr")
-        from bundle.inference.unfinished import UnfinishedPrediction  # loads zarr, which the line above looks for
+        from bundle.inference.unfinished import UnfinishedPrediction  # here alone: zarr takes long to load
 
         with self.reader.open(path) as lazy:
             channel = find_channel(lazy.channel_names, self.channel, str(path))

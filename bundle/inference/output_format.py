@@ -11,7 +11,6 @@ import numpy as np
 from bundle.data.nifti_writer import NIFTI_SUFFIXES, write_nifti
 from bundle.data.source import StackSource
 from bundle.data.writer import write_ome_tiff
-from bundle.data.zarr_package import has_zarr
 from bundle.errors import BundleError
 from bundle.files import folder_written_whole, written_whole
 
@@ -23,7 +22,7 @@ def _write_ome_tiff(path: Path, array: Array, source: Path, **options: Any) -> N
 
 
 def _write_ome_zarr(path: Path, array: Array, source: Path, **options: Any) -> None:  # noqa: ARG001
-    from bundle.data.zarr_writer import write_ome_zarr  # here alone: Python 3.10 has no zarr that writes this
+    from bundle.data.zarr_writer import write_ome_zarr  # here alone: zarr takes long to load
 
     write_ome_zarr(path, array, **options)
 
@@ -59,14 +58,10 @@ def check_output_format(name: str | None) -> str | None:
     """Give the name of a format, or None for "as the input", as it is.
 
     Raises:
-        BundleError: there is no such format, or the package that it needs is not installed.
+        BundleError: there is no such format.
     """
     if name is not None and name not in OUTPUT_FORMATS:
         raise BundleError(f"output_format is {name!r}; give --output_format one of {', '.join(OUTPUT_FORMATS)}.")
-    if name == "ome-zarr" and not has_zarr():
-        raise BundleError(
-            'OME-Zarr needs Python 3.11 or later and the package zarr; install it: pip install "zarr>=3".'
-        )
     return name
 
 

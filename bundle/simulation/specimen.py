@@ -97,7 +97,7 @@ class Specimen:
         """Density of the endoplasmic reticulum (Z, Y, X): wavy sheets, denser near the nucleus."""
         generator = self.generator("reticulum")
         sheets = shell(smooth_noise(self.shape, 4, generator), 0.35)
-        near: Volume = 0.3 + np.exp(-np.maximum(self.nuclei.envelope, 0) / np.float32(1.6))
+        near: Volume = np.float32(0.3) + np.exp(-np.maximum(self.nuclei.envelope, 0) / np.float32(1.6))
         patches: Volume = np.exp(np.float32(0.3) * smooth_noise(self.shape, 12, generator))
         return self.cytoplasm * (0.25 + sheets) * near * patches
 

@@ -23,8 +23,6 @@ from bundle.inference.unfinished import UnfinishedPrediction
 from bundle.networks import RepMode
 from tests.prediction import predict, sentence_of
 
-pytestmark = pytest.mark.zarr
-
 SPACING = (0.35, 0.2, 0.25)
 
 

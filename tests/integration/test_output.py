@@ -58,8 +58,6 @@ def volume(ending):
 )
 @pytest.mark.usefixtures("array")
 def test_every_format_holds_the_same_prediction(predict, name, ending):
-    if name == "ome-zarr":
-        pytest.importorskip("zarr")
     predict(output_format=name)
     predict(output_dir="plain")
     stack = FileReader().load(volume(ending))

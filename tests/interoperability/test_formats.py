@@ -144,7 +144,6 @@ def test_one_timepoint_and_other_axes(folder, checkpoint, stack):
     np.testing.assert_allclose(one.array, other.array, atol=1e-5)
 
 
-@pytest.mark.zarr
 def test_in_a_folder_of_many_formats_the_bad_are_told_and_the_others_done(folder, checkpoint, stack, sample, caplog):
     pytest.importorskip("bioio_czi")
     (folder / "in").mkdir()

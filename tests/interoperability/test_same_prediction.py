@@ -16,6 +16,7 @@ from bundle.data.channel import find_channel
 from bundle.data.nifti_writer import write_nifti
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
+from bundle.data.zarr_writer import write_ome_zarr
 from bundle.networks import RepMode, SpecializedRepMode
 from tests import prediction
 
@@ -66,8 +67,7 @@ def save_imagej(path, array, spacing):
 
 
 def save_zarr(path, array, spacing):
-    zarr_writer = pytest.importorskip("bundle.data.zarr_writer")
-    zarr_writer.write_ome_zarr(path, array, spacing=spacing, channel_names=["brightfield"])
+    write_ome_zarr(path, array, spacing=spacing, channel_names=["brightfield"])
 
 
 SAVERS = {

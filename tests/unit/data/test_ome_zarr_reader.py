@@ -1,12 +1,10 @@
+import numcodecs
 import numpy as np
 import pytest
+import zarr
 
 from bundle.data.ome_zarr_reader import OMEZarrReader
 from bundle.errors import BundleError
-
-numcodecs = pytest.importorskip("numcodecs")
-zarr = pytest.importorskip("zarr")
-pytestmark = pytest.mark.zarr
 
 AXES = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx")]
 
@@ -123,10 +121,3 @@ def test_a_chunk_that_was_cut_off_is_told(tmp_path, stack, codec, lost):
     np.testing.assert_array_equal(read(tmp_path / "a.zarr", channel=0)[0], stack[:1])
     with pytest.raises(BundleError, match="cannot be read as an OME-Zarr image"):
         read(tmp_path / "a.zarr", channel=1)
-
-
-def test_a_missing_package_is_named(tmp_path, stack, monkeypatch):
-    write(tmp_path / "a.zarr", stack)
-    monkeypatch.setattr("bundle.data.ome_zarr_reader.has_zarr", lambda: False)
-    with pytest.raises(BundleError, match=r'pip install "zarr>=3"'):
-        read(tmp_path / "a.zarr")

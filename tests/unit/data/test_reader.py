@@ -137,7 +137,6 @@ def test_every_line_of_the_log_names_the_stack(tmp_path, stack, caplog):
         assert part in line
 
 
-@pytest.mark.zarr
 def test_damaged_files_end_in_one_sentence_or_a_stack():
     """A small part of what `python -m tests.fuzz_readers` does."""
     command = [sys.executable, "-m", "tests.fuzz_readers", "--cases", "160", "--seed", "7"]

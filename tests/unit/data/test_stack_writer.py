@@ -10,6 +10,7 @@ from bundle.data.nifti_writer import NiftiWriter
 from bundle.data.reader import FileReader
 from bundle.data.stack_writer import storable
 from bundle.data.writer import OMETiffWriter
+from bundle.data.zarr_writer import OMEZarrWriter
 from bundle.errors import BundleError
 
 SPACING = (0.5, 0.2, 0.1)
@@ -17,9 +18,7 @@ FORMATS = [".ome.tiff", ".nii.gz", ".ome.zarr"]
 
 
 def writer(ending):
-    if ending == ".ome.zarr":
-        return pytest.importorskip("bundle.data.zarr_writer").OMEZarrWriter
-    return {".ome.tiff": OMETiffWriter, ".nii.gz": NiftiWriter}[ending]
+    return {".ome.tiff": OMETiffWriter, ".nii.gz": NiftiWriter, ".ome.zarr": OMEZarrWriter}[ending]
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
 import numpy as np
 import pytest
-
-pytest.importorskip("zarr")
-
 import zarr
 from bioio import BioImage
 
 from bundle.data import zarr_writer
 from bundle.data.channel_color import TASK_COLORS
 from bundle.data.zarr_writer import build_pyramid, create_ome_zarr, write_ome_zarr
-
-pytestmark = pytest.mark.zarr
 
 SPACING = (0.29, 0.1, 0.1)
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.image import imread
 from monai.data import MetaTensor
 
+from bundle.data import zarr_writer
 from bundle.data.reader import FileReader, TiffReader
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.inference.prediction_run import PredictionRun
@@ -87,7 +88,6 @@ def test_what_cannot_be_written_is_recorded(tmp_path, item):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_full_or_read_only_disk_is_one_sentence_and_leaves_nothing(tmp_path, item, monkeypatch, output_format, code):
     if output_format == "ome-zarr":
-        zarr_writer = pytest.importorskip("bundle.data.zarr_writer")
         monkeypatch.setattr(zarr_writer, "build_pyramid", half_written(code))
     monkeypatch.setattr(tifffile, "imwrite", half_written(code))
     monkeypatch.setattr(nibabel.Nifti1Image, "to_filename", lambda _, path: half_written(code)(path))
@@ -113,7 +113,6 @@ def half_written(code):
 
 @pytest.mark.parametrize("output_format", ["ome-tiff", "ome-zarr", "nifti"])
 def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, item, output_format):
-    pytest.importorskip("zarr")
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
     statistics = {"dna": (50, 5), "zo1": (7, 2)}
     saver(run, statistics, units="camera", dtype="uint16", include_input=True)(item)
