@@ -1,4 +1,4 @@
-"""From one voxel grid to another by windowed sincs, whole or a slab of z at a time with the same values to the bit.
+"""From one voxel grid to another by windowed sincs, whole or a region at a time with the same values.
 
 Along each axis in turn, a voxel is the mean of its neighbours weighted by sinc(x) sinc(x / 6) (C. E. Duchon, "Lanczos
 filtering in one and two dimensions", J. Appl. Meteorol. 18, 1979), with x counted in voxels. Where the target is
@@ -16,6 +16,8 @@ from monai.data.utils import AFFINE_TOL, compute_shape_offset
 
 Triple = tuple[float, float, float]
 Positions = npt.NDArray[np.float64]
+Region = tuple[slice, slice, slice]
+"""A box of voxels of a grid, [start, stop) along Z, Y and X."""
 
 LOBES = 6  # of the sinc on each side of its middle
 CUTOFF = 1.15  # times the highest frequency of a coarser target: all below that passes, a little above it does as well
@@ -54,21 +56,60 @@ def resampled_grid(grid: Grid, spacing: Sequence[float]) -> Grid:
     return Grid((slices, rows, columns), (depth, height, width))
 
 
+def whole_region(grid: Grid) -> Region:
+    """Give the region that is all of a grid."""
+    slices, rows, columns = grid.shape
+    return slice(0, slices), slice(0, rows), slice(0, columns)
+
+
+def needed_region(source: Grid, target: Grid, region: Region) -> Region:
+    """Give the region of the source grid on which a region of the target depends."""
+    slices, rows, columns = (
+        slice(*_needed(source, target, axis, part.start, part.stop)) for axis, part in enumerate(region)
+    )
+    return slices, rows, columns
+
+
+def resample(volume: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
+    """Resample a whole volume (C, Z, Y, X) of any real dtype from one grid to another; float32, on the same device."""
+    return resample_region(volume, whole_region(source), source, target, whole_region(target))
+
+
+def resample_region(part: torch.Tensor, given: Region, source: Grid, target: Grid, region: Region) -> torch.Tensor:
+    """Make a region of the target from a part of the source, as it is in the whole target but for rounding.
+
+    An axis that both grids share is left as it is. Beside part and result, memory holds at most one more volume, no
+    larger than the larger one of them. Regions that differ in z alone give the same values to the bit.
+
+    Args:
+        part: the source's voxels (C, z, y, x) of the region `given`.
+        given: at least what `needed_region` says.
+        source: grid of the part.
+        target: grid of the result.
+        region: wanted voxels of the target.
+
+    Returns:
+        (C, z', y', x') of the region, on the target grid, float32.
+    """
+    needed = needed_region(source, target, region)
+    inside = tuple(
+        slice(wanted.start - held.start, wanted.stop - held.start) for wanted, held in zip(needed, given, strict=True)
+    )
+    result = part[(slice(None), *inside)].to(torch.float32).contiguous()
+    shrinking_first = sorted(range(3), key=lambda axis: target.shape[axis] / source.shape[axis])
+    for axis in shrinking_first:
+        if not _shared(source, target, axis):
+            result = _resample_axis(result, needed[axis].start, source, target, axis, region[axis])
+    return result
+
+
 def needed_slices(source: Grid, target: Grid, start: int, stop: int) -> tuple[int, int]:
     """Slices [first, end) of the source grid on which the target's slices [start, stop) depend."""
     return _needed(source, target, 0, start, stop)
 
 
-def resample(volume: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
-    """Resample a whole volume (C, Z, Y, X) of any real dtype from one grid to another; float32, on the same device."""
-    return resample_slab(volume, 0, source, target, 0, target.shape[0])
-
-
 def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, start: int, stop: int) -> torch.Tensor:
-    """Make the target's slices [start, stop) from a slab of the source, as they are in the whole target.
-
-    An axis that both grids share is left as it is. Beside slab and result, memory holds at most one more volume, no
-    larger than the larger one of them.
+    """Make the target's slices [start, stop) of all rows and columns, see `resample_region`.
 
     Args:
         slab: the source's slices from `first` on (C, z, Y, X), at least those of `needed_slices`.
@@ -81,15 +122,8 @@ def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, st
     Returns:
         (C, stop - start, Y, X) on the target grid, float32.
     """
-    low, high = needed_slices(source, target, start, stop)
-    result = slab[:, low - first : high - first].to(torch.float32)
-    shrinking_first = sorted(range(3), key=lambda axis: target.shape[axis] / source.shape[axis])
-    for axis in shrinking_first:
-        if _shared(source, target, axis):
-            continue
-        wanted, offset = ((start, stop), low) if axis == 0 else ((0, target.shape[axis]), 0)
-        result = _resample_axis(result, offset, source, target, axis, *wanted)
-    return result
+    given = (slice(first, first + slab.shape[1]), *whole_region(source)[1:])
+    return resample_region(slab, given, source, target, (slice(start, stop), *whole_region(target)[1:]))
 
 
 def _shared(source: Grid, target: Grid, axis: int) -> bool:
@@ -97,9 +131,10 @@ def _shared(source: Grid, target: Grid, axis: int) -> bool:
 
 
 def _resample_axis(
-    volume: torch.Tensor, offset: int, source: Grid, target: Grid, axis: int, start: int, stop: int
+    volume: torch.Tensor, offset: int, source: Grid, target: Grid, axis: int, wanted: slice
 ) -> torch.Tensor:
-    """Make the target's voxels [start, stop) of one axis from a volume (C, Z, Y, X) that begins at voxel `offset`."""
+    """Make the wanted voxels of the target's axis from a volume (C, Z, Y, X) that begins at the source's `offset`."""
+    start, stop = wanted.start, wanted.stop
     shape = list(volume.shape)
     shape[axis + 1] = stop - start
     result = volume.new_empty(shape)
@@ -117,7 +152,9 @@ def _lines_of(volume: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def _blocks(start: int, stop: int, length: int) -> Iterator[tuple[int, int]]:
-    return ((begin, min(begin + length, stop)) for begin in range(start, stop, length))
+    """Cut an axis at the multiples of a length, wherever it starts, so that a region has the blocks of the whole."""
+    begins = [start, *range(start // length * length + length, stop, length)]
+    return zip(begins, [*begins[1:], stop], strict=True)
 
 
 def _step(source: Grid, target: Grid, axis: int) -> float:

@@ -1,10 +1,20 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Spacing
 
-from bundle.data.resampling import Grid, needed_slices, resample, resample_slab, resampled_grid
+from bundle.data.resampling import (
+    Grid,
+    needed_region,
+    needed_slices,
+    resample,
+    resample_region,
+    resample_slab,
+    resampled_grid,
+)
 
 SPACINGS = [
     ((9, 12, 14), (0.29, 0.2, 0.25), (0.29, 0.29, 0.29)),
@@ -55,6 +65,30 @@ def test_slabs_there_and_back_are_those_of_the_whole_to_the_bit(shape, spacing, 
     there = resample(image, own, network)
     assert torch.equal(in_slabs(image, own, network, depth), there)
     assert torch.equal(in_slabs(there, network, own, depth), resample(there, network, own))
+
+
+def in_regions(volume, source, target, size):
+    """Resample region by region, each from no more of the volume than it needs, the rest being NaN."""
+    result = torch.full((len(volume), *target.shape), torch.nan)
+    for corner in itertools.product(*(range(0, length, size) for length in target.shape)):
+        region = tuple(
+            slice(start, min(start + size, length)) for start, length in zip(corner, target.shape, strict=True)
+        )
+        needed = needed_region(source, target, region)
+        result[(slice(None), *region)] = resample_region(volume[(slice(None), *needed)], needed, source, target, region)
+    return result
+
+
+@pytest.mark.parametrize(("shape", "spacing", "wanted"), SPACINGS)
+@pytest.mark.parametrize("size", [3, 5, 40])
+def test_regions_there_and_back_are_those_of_the_whole(shape, spacing, wanted, size):
+    own = Grid(shape, spacing)
+    network = resampled_grid(own, wanted)
+    image = noise(shape)
+    there = resample(image, own, network)
+    close = {"rtol": 0, "atol": 1e-5 * float(image.std())}
+    torch.testing.assert_close(in_regions(image, own, network, size), there, **close)
+    torch.testing.assert_close(in_regions(there, network, own, size), resample(there, network, own), **close)
 
 
 def test_a_slab_may_hold_more_than_is_needed():
