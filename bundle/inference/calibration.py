@@ -22,4 +22,4 @@ def read_calibration(
     Raises:
         BundleError: nothing is there, or a stack cannot be read.
     """
-    return None if stacks is None else calibration_windows(find_stacks(stacks), preprocessing)
+    return None if stacks is None else calibration_windows(find_stacks(stacks, "calibration"), preprocessing)

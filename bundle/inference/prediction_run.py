@@ -3,9 +3,9 @@
 import csv
 import json
 import logging
+import os
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from bundle.data.reader import FileReader
 from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
 from bundle.errors import BundleError, find_sentence
+from bundle.inference.matching import matching
 from bundle.inference.origin import describe_origin
 from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
+from bundle.inference.output_names import name_outputs, stem
 from bundle.inference.summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -28,38 +30,49 @@ STATISTICS_ENDING = "_pred.json"
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
 
 
-def find_stacks(source: str | Path | Sequence[str | Path]) -> list[Path]:
+def find_stacks(source: str | Path | Sequence[str | Path], knob: str = "input") -> list[Path]:
     """List the files that a user means.
 
+    A folder and a glob follow the same rules: they give their visible stacks, in order of name, without predictions of
+    an earlier run; a glob that matches folders alone gives theirs. What is named itself is taken as it is.
+
     Args:
-        source: a file, a folder (its stacks, in order of name, without predictions of an earlier run), a glob such
-            as "day1/*.tif", a CSV (see `read_file_list`), or a list of these.
+        source: a file, a folder, a glob such as "day1/*.tif" (see `matching`), a CSV (see `read_file_list`), or a list
+            of these.
+        knob: by which name the user gave it, for errors.
 
     Raises:
         BundleError: nothing is there.
     """
     if not isinstance(source, (str, Path)):
-        found = [path for part in source for path in find_stacks(part)]
+        found = [path for part in source for path in find_stacks(part, knob)]
         if not found:
-            raise BundleError("The list of inputs is empty; give --input a file, a folder, a glob or a CSV.")
-        return list(dict.fromkeys(found))
+            raise BundleError(f"The list of inputs is empty; give --{knob} a file, a folder, a glob or a CSV.")
+        return list({os.path.abspath(path): path for path in found}.values())
     path = Path(source).expanduser()
-    if path.is_dir() and not FileReader().reads_folder(path):
-        stacks = sorted(file for file in path.iterdir() if _is_stack(file))
-        if not stacks:
-            raise BundleError(f"The folder {path} holds no stack ({', '.join(SUFFIXES)}); give --input another one.")
-        return stacks
+    reads_folder = FileReader().reads_folder
+    if path.is_dir() and not reads_folder(path):
+        return _stacks_among(path.iterdir()) or _refuse_empty(path, knob)
     if path.is_file() and path.suffix.lower() == ".csv":
         return read_file_list(path)
     if path.exists():
         return [path]
-    anchor = Path(path.anchor or ".")
-    stacks = sorted(file for file in anchor.glob(str(path.relative_to(path.anchor))) if _is_readable(file))
+    matches = matching(path, reads_folder)
+    folders = (file for match in matches if match.is_dir() for file in match.iterdir())
+    stacks = _stacks_among(matches) or _stacks_among(folders)
     if not stacks:
+        found_instead = f" ({len(matches)} other files and folders match)" if matches else ""
         raise BundleError(
-            f"The input {source} is not there; give --input a file, a folder or a glob that matches files."
+            f"The input {source} is not there{found_instead}; give --{knob} a file, a folder or a glob that matches "
+            f"stacks ({', '.join(SUFFIXES)})."
         )
     return stacks
+
+
+def _refuse_empty(folder: Path, knob: str) -> list[Path]:
+    """Say that a folder holds no stack, and how to name those of the folders in it."""
+    deeper = f'"{folder}/**/*" for those of the folders in it' if any(map(Path.is_dir, folder.iterdir())) else "another"
+    raise BundleError(f"The folder {folder} holds no stack ({', '.join(SUFFIXES)}); give --{knob} {deeper}.")
 
 
 def read_file_list(table: Path) -> list[Path]:
@@ -80,27 +93,17 @@ def read_file_list(table: Path) -> list[Path]:
     return list(dict.fromkeys(table.parent / Path(name).expanduser() for name in names))
 
 
-def _is_readable(path: Path) -> bool:
-    """Tell whether a path is a file, or a folder that is a stack."""
-    return path.is_file() or FileReader().reads_folder(path)
+def _stacks_among(paths: Iterable[Path]) -> list[Path]:
+    """Give the visible stacks among files and folders that are not themselves predictions, in order of name."""
+    return sorted(path for path in paths if _is_stack(path))
 
 
 def _is_stack(path: Path) -> bool:
-    """Tell whether a file of a folder is one to predict: a visible stack that is not itself a prediction."""
     name = path.name.lower()
     hidden_or_made = name.startswith(".") or name.endswith(OUTPUT_ENDINGS)
-    return not hidden_or_made and name.endswith(SUFFIXES) and _is_readable(path)
-
-
-def stem(path: str | Path) -> str:
-    """Name of a stack without its file's ending: cell.ome.tiff -> cell, cells.czi[scene=1] -> cells_s001."""
-    source = StackSource.parse(path)
-    name = source.path.name
-    for ending in SUFFIXES:
-        for whole in (f".ome{ending}", ending):
-            if name.lower().endswith(whole) and len(name) > len(whole):
-                return name[: -len(whole)] + source.ending
-    return source.path.stem + source.ending
+    if hidden_or_made:
+        return False
+    return (name.endswith(SUFFIXES) and path.is_file()) or FileReader().reads_folder(path)
 
 
 class PredictionRun:
@@ -122,9 +125,11 @@ class PredictionRun:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
         large: those that are predicted slab by slab, see `OutOfCore`.
         pending: those that are to be predicted, not being finished.
+        names: what the outputs of each are called, see `name_outputs`.
 
     Raises:
-        BundleError: no input is there, no such format, or scene or timepoint is neither an index nor "all".
+        BundleError: no input is there, two of one folder would get the same output, there is no such format, or scene
+            or timepoint is neither an index nor "all".
     """
 
     def __init__(
@@ -143,6 +148,7 @@ class PredictionRun:
         files = find_stacks(inputs)
         count = (reader or FileReader()).count_timepoints
         self.inputs = [Path(str(source)) for file in files for source in choose_sources(file, scene, timepoint, count)]
+        self.names = name_outputs(self.inputs)
         self.output_dir = Path(output_dir).expanduser()
         self.overwrite = overwrite
         self.failures: dict[Path, str] = {}
@@ -156,7 +162,8 @@ class PredictionRun:
         """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
         form = OUTPUT_FORMATS["ome-zarr"] if Path(path) in self.large else output_format(path, self.output_format)
         endings = (form.ending, PREVIEW_ENDING, STATISTICS_ENDING)
-        volume, preview, statistics = (self.output_dir / f"{stem(path)}{ending}" for ending in endings)
+        name = self.names.get(Path(path), Path(stem(path)))
+        volume, preview, statistics = (self.output_dir / f"{name}{ending}" for ending in endings)
         return volume, preview, statistics
 
     @property
@@ -173,7 +180,7 @@ class PredictionRun:
         _, preview, statistics = self.outputs(path)
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
-            there = preview.exists() and (self.output_dir / record["volume"]).exists()
+            there = preview.exists() and (statistics.parent / record["volume"]).exists()
             return bool(there and record["origin"] == self.origin(path))
         except (OSError, ValueError, KeyError, TypeError):
             return False
@@ -186,18 +193,8 @@ class PredictionRun:
         """Refuse, before anything is computed, what would lose files.
 
         Raises:
-            BundleError: two inputs would get the same output, an output exists and `overwrite` is false, or the output
-                folder cannot be made or written to.
+            BundleError: an output exists and `overwrite` is false, or the output folder cannot be made or written to.
         """
-        by_stem = defaultdict(list)
-        for path in self.inputs:
-            by_stem[stem(path)].append(path)
-        for name, paths in by_stem.items():
-            if len(paths) > 1:
-                raise BundleError(
-                    f"{paths[0]} and {paths[1]} would both become {name}{STATISTICS_ENDING}; predict them into "
-                    "different folders with --output_dir, or rename one."
-                )
         if self.skip_finished and not self.overwrite:
             self.pending = [path for path in self.inputs if not self.is_finished(path)]
             if len(self.pending) < len(self.inputs):

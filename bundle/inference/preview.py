@@ -58,11 +58,13 @@ def draw_planes(planes: PreviewPlanes, spacing: Sequence[float], title: str) -> 
             axis = axes[len(layers) * (number // across) + layer, number % across]
             side_view = layer == 1 and number == 0
             show_plane(axis, plane, spacing[0] if side_view else spacing[1], spacing[2])
-            axis.set_title(name, fontsize=8)
+            axis.set_title(name, fontsize=8, parse_math=False)  # a dollar sign is one
     draw_scale_bar(axes[0, 0], columns * spacing[2])
     voxel = " x ".join(f"{length:.3g}" for length in spacing)
     figure.suptitle(
-        f"{title}\nslice {slices // 2 + 1} of {slices}; {slices} x {rows} x {columns} voxels of {voxel} µm", fontsize=8
+        f"{title}\nslice {slices // 2 + 1} of {slices}; {slices} x {rows} x {columns} voxels of {voxel} µm",
+        fontsize=8,
+        parse_math=False,
     )
     return figure
 

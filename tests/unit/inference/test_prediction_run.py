@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bundle.errors import BundleError
-from bundle.inference.prediction_run import PredictionRun, find_stacks, stem
+from bundle.inference.prediction_run import PredictionRun, find_stacks
 
 
 @pytest.fixture
@@ -33,35 +33,49 @@ def test_files_globs_and_lists(folder, monkeypatch):
     assert names(find_stacks(["b.tif", "sub", "b.tif"])) == ["b.tif", "c.tif"]
 
 
-def test_a_file_whose_name_looks_like_a_glob(folder):
-    (folder / "cell[1].tif").touch()
-    assert names(find_stacks(folder / "cell[1].tif")) == ["cell[1].tif"]
+def test_a_glob_gives_what_the_folder_gives(tmp_path):
+    """Brackets, percent, at, capitals, hidden files, earlier predictions, links, other files and folders."""
+    folder = tmp_path / "exp [day 1] 50% serum"
+    (folder / "sub").mkdir(parents=True)
+    stacks = ["%5_sample.ome.tif", "@home.ome.tif", "Zelle ä, 2 & 3.OME.TIF", "cell [1].ome.tif", "$a$.nd2"]
+    for name in [*stacks, "._a.tif", ".b.tif", "cell_pred.ome.tiff", "cell_pred.NII.GZ", "notes.txt", "sub/c.tif"]:
+        (folder / name).touch()
+    (folder / "link.tif").symlink_to(folder / "cell [1].ome.tif")
+    (folder / "broken.tif").symlink_to(folder / "gone.tif")
+    expected = sorted([*stacks, "link.tif"])
+    assert names(find_stacks(folder)) == names(find_stacks(folder / "*")) == expected
+    assert names(find_stacks(folder / "*.TIF")) == [name for name in expected if name.lower().endswith("tif")]
+    for name in expected:
+        assert find_stacks(folder / name) == [folder / name]
+    assert names(find_stacks(f"{folder}/cell [[]1].*")) == ["cell [1].ome.tif"]
 
 
-@pytest.mark.parametrize("source", ["gone.tif", "*.png", "empty", []])
+def test_what_is_named_is_taken_once_however_it_is_spelt(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert names(find_stacks(["a_pred.ome.tiff", folder / "a_pred.ome.tiff", ".hidden.tif"])) == [
+        "a_pred.ome.tiff",
+        ".hidden.tif",
+    ]
+
+
+def test_a_glob_of_folders_gives_their_stacks(folder):
+    assert names(find_stacks(folder / "s*")) == ["c.tif"]
+
+
+def test_a_glob_that_matches_no_stack_and_a_folder_of_folders_say_so(folder):
+    with pytest.raises(BundleError, match=r"\(1 other files and folders match\); give --calibration"):
+        find_stacks(folder / "*.txt", "calibration")
+    (folder / "above" / "below").mkdir(parents=True)
+    with pytest.raises(BundleError, match=r'above holds no stack .*"[^"]*above/\*\*/\*" for those of the folders'):
+        find_stacks(folder / "above")
+
+
+@pytest.mark.parametrize("source", ["gone.tif", "a_p*", "*.png", "empty", []])
 def test_nothing_there_is_an_error(folder, monkeypatch, source):
     monkeypatch.chdir(folder)
     (folder / "empty").mkdir()
     with pytest.raises(BundleError, match="--input"):
         find_stacks(source)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("cell.ome.tiff", "cell"),
-        ("a.b.tif", "a.b"),
-        ("X.OME.TIF", "X"),
-        ("stack.czi", "stack"),
-        (".tif", ".tif"),
-        ("c.ome.zarr", "c"),
-        ("c.nii.gz", "c"),
-        ("c.lif[scene=1]", "c_s001"),
-        ("c.czi[scene=0,timepoint=12]", "c_s000_t012"),
-    ],
-)
-def test_stem(name, expected):
-    assert stem(Path("folder") / name) == expected
 
 
 def test_folders_that_are_stacks(folder):
@@ -95,10 +109,21 @@ def test_existing_outputs_are_refused_before_anything_is_done(folder):
     PredictionRun(folder / "a.ome.tiff", folder, overwrite=True).check()
 
 
-def test_two_inputs_of_one_name_are_refused(folder):
-    (folder / "sub" / "b.ome.tif").touch()
-    with pytest.raises(BundleError, match=r"b\.tif and .*b\.ome\.tif would both become b_pred"):
-        PredictionRun([folder, folder / "sub"], folder / "out").check()
+def test_two_inputs_of_one_folder_and_name_are_refused(folder):
+    (folder / "b.ome.tif").touch()
+    with pytest.raises(BundleError, match=r"b\.ome\.tif and .*b\.tif would both become b_pred"):
+        PredictionRun(folder, folder / "out")
+
+
+def test_inputs_of_one_name_in_several_folders_have_outputs_in_several_folders(tmp_path):
+    for day in ("day1", "day2"):
+        (tmp_path / day / "Pos0").mkdir(parents=True)
+        (tmp_path / day / "Pos0" / "img.ome.tif").touch()
+    run = PredictionRun(tmp_path / "day*" / "Pos0" / "*.tif", tmp_path / "out")
+    assert [run.outputs(path)[2].relative_to(tmp_path / "out").as_posix() for path in run.inputs] == [
+        "day1/Pos0/img_pred.json",
+        "day2/Pos0/img_pred.json",
+    ]
 
 
 def test_an_output_folder_that_cannot_be_is_an_error(folder):

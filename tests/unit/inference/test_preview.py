@@ -43,3 +43,8 @@ def test_a_single_constant_slice_can_be_drawn(tmp_path):
     figure = draw_preview(np.zeros((1, 5, 5)), np.zeros((1, 1, 5, 5)), ["dna"], (1, 1, 1), "a")
     figure.savefig(tmp_path / "a.png")
     assert titles(figure) == ["transmitted light", "dna"]
+
+
+def test_dollar_signs_in_names_are_no_formula(tmp_path):
+    figure = draw_preview(np.zeros((2, 5, 5)), np.zeros((1, 2, 5, 5)), ["$dna^{$"], (1, 1, 1), "a$b^{$.tif")
+    figure.savefig(tmp_path / "a.png")
