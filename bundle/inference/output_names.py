@@ -62,6 +62,6 @@ def name_outputs(paths: Sequence[Path]) -> dict[Path, Path]:
 
 def _folder(path: Path) -> Path:
     """The folder that holds a stack's file, or the Zarr store that it lies in, as an absolute path."""
-    file = Path(os.path.abspath(StackSource.parse(path).path))  # resolve() would follow a link to another name
+    file = StackSource.parse(path).path.absolute()  # resolve() would follow a link to another name
     stores = [folder for folder in file.parents if folder.name.lower().endswith(STORE)]
     return stores[-1].parent if stores else file.parent

@@ -3,7 +3,6 @@
 import csv
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -48,7 +47,7 @@ def find_stacks(source: str | Path | Sequence[str | Path], knob: str = "input") 
         found = [path for part in source for path in find_stacks(part, knob)]
         if not found:
             raise BundleError(f"The list of inputs is empty; give --{knob} a file, a folder, a glob or a CSV.")
-        return list({os.path.abspath(path): path for path in found}.values())
+        return list({path.absolute(): path for path in found}.values())
     path = Path(source).expanduser()
     reads_folder = FileReader().reads_folder
     if path.is_dir() and not reads_folder(path):
