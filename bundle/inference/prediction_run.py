@@ -1,6 +1,5 @@
 """One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
 
-import csv
 import json
 import logging
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 from bundle.data.reader import FileReader
 from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
+from bundle.data.table import listed_file, read_table
 from bundle.errors import BundleError, find_sentence
 from bundle.inference.matching import matching
 from bundle.inference.origin import describe_origin
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = FileReader.suffixes
 FILE_COLUMNS = ("image", "file")
+TABLE_SUFFIXES = (".csv", ".tsv")
 SUMMARY_NAME = "summary.csv"
 PREVIEW_ENDING = "_pred.png"
 STATISTICS_ENDING = "_pred.json"
@@ -52,7 +53,7 @@ def find_stacks(source: str | Path | Sequence[str | Path], knob: str = "input") 
     reads_folder = FileReader().reads_folder
     if path.is_dir() and not reads_folder(path):
         return _stacks_among(path.iterdir()) or _refuse_empty(path, knob)
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return read_file_list(path)
     if path.exists():
         return [path]
@@ -78,18 +79,13 @@ def read_file_list(table: Path) -> list[Path]:
     """List the stacks that a CSV names in its column `image` or `file`, relative to the CSV, each of them once.
 
     Raises:
-        BundleError: it has no such column or no row, or is no text.
+        BundleError: it has no such column or no row, or as `read_table`.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BundleError(f"{table} cannot be read as a CSV ({error}); save it as UTF-8 text with commas.") from error
-    column = next((name for name in FILE_COLUMNS if rows and name in rows[0]), None)
+    header, rows = read_table(table, FILE_COLUMNS)
+    column = next((name for name in FILE_COLUMNS if rows and name in header), None)
     if column is None:
         raise BundleError(f"{table} has no row with a column 'image' or 'file'; name the stacks in such a column.")
-    names = [row[column].strip() for row in rows if row[column]]
-    return list(dict.fromkeys(table.parent / Path(name).expanduser() for name in names))
+    return list(dict.fromkeys(listed_file(table, row.cells[column]) for row in rows if row.cells[column]))
 
 
 def _stacks_among(paths: Iterable[Path]) -> list[Path]:

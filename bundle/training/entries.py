@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.data.manifest import read_manifest, read_tasks
+from bundle.data.manifest import match_task, read_manifest, read_tasks
 from bundle.errors import BundleError
 from bundle.networks.task import find_tasks
 
@@ -35,7 +35,7 @@ def read_entries(
     """
     wanted = list(tasks) if only is None else [tasks[index] for index in find_tasks(only, tasks)]
     path = Path(dataset_dir) / MANIFEST
-    others = [task for task in read_tasks(path) if task not in tasks]
+    others = [task for task in read_tasks(path) if match_task(task, tasks) not in tasks]
     entries = read_manifest(path, split, [*tasks, *others])
     kept = [entry for entry in entries if entry["task_name"] in wanted]
     if len(kept) < len(entries):

@@ -32,6 +32,7 @@ def test_round_trip(folder):
         "target_channel": 1,
         "task": 1,
         "task_name": "dna",
+        "row": "Line 2 of dataset.csv",
     }
     assert second["image_channel"] is None
     assert second["task"] == 0
@@ -65,15 +66,16 @@ HEADER = ",".join(COLUMNS) + "\n"
     ("text", "found"),
     [
         (HEADER, "has no row"),
+        (HEADER + ",,,,,\n\n", "has no row"),
         ("", "lacks the column"),
         ("split,task,image,target\n", "lacks.*image_channel, target_channel"),
-        (HEADER + "train,dna,a.tif,,a.tif,\ntrain,dna,gone.tif,,a.tif,\n", r"Row 2 of .*gone\.tif.*'image'"),
-        (HEADER + "train,dna,a.tif,,gone.tif,\n", r"Row 1 of .*gone\.tif.*'target'"),
-        (HEADER + "train,rna,a.tif,,a.tif,\n", "Row 1.*'rna'.*known ones are dna, tom20"),
+        (HEADER.replace("image_channel", "image_chanel"), "'image_chanel'.*did you mean 'image_channel'"),
+        (HEADER + "train,rna,a.tif,,a.tif,\n", "Line 2.*'rna'.*known ones are dna, tom20"),
         (HEADER + "test,dna,a.tif,,a.tif,\n", "no row of the split 'train'"),
-        (HEADER + "tain,dna,a.tif,,a.tif,\n", "Row 1.*'tain'.*train, validation, test"),
-        (HEADER + "train,,a.tif,,a.tif,\n", "Row 1.*'task' empty"),
-        (HEADER + "train,dna\n", "Row 1.*'image' empty"),
+        (HEADER + "\ntain,dna,a.tif,,a.tif,\n", "Line 3.*'tain'.*train, validation, test"),
+        (HEADER + "train,,a.tif,,a.tif,\n", "Line 2.*'task' empty"),
+        (HEADER + "train,dna\n", "Line 2.*'image' empty"),
+        (HEADER + "tain,dna,a.tif,,a.tif,\nTrain,,a.tif,,a.tif,\ntrain,dna,,,a.tif,\n", "Line 2 .*Line 3 .*Line 4 "),
     ],
 )
 def test_mistakes_name_the_manifest_and_the_row(folder, text, found):
@@ -86,7 +88,7 @@ def test_mistakes_name_the_manifest_and_the_row(folder, text, found):
 def test_a_manifest_that_is_not_there_or_not_text(folder):
     with pytest.raises(BundleError, match=r"dataset\.csv"):
         read_manifest(folder / "dataset.csv", "train", ["dna"])
-    (folder / "dataset.csv").write_bytes(b"\xff\xfe\x00split")
+    (folder / "dataset.csv").write_bytes(b"\xff\xfe\x00spli")
     with pytest.raises(BundleError, match="UTF-8"):
         read_manifest(folder / "dataset.csv", "train", ["dna"])
 
@@ -94,3 +96,17 @@ def test_a_manifest_that_is_not_there_or_not_text(folder):
 def test_an_unknown_split_is_asked_for(folder):
     with pytest.raises(BundleError, match="train, validation, test"):
         read_manifest(folder / "dataset.csv", "val", ["dna"])
+
+
+def test_capitals_in_splits_and_tasks_do_not_matter_unless_they_tell_tasks_apart(folder):
+    text = HEADER + "Train,DNA,a.tif,,a.tif,\nTRAIN,Tom20,a.tif,,a.tif,\n"
+    entries = read_manifest(write(folder, text), "train", ["Tom20", "dna", "tom20"])
+    assert [(entry["task_name"], entry["task"]) for entry in entries] == [("dna", 1), ("Tom20", 0)]
+
+
+def test_a_stack_of_a_file_of_several_and_paths_of_windows(folder):
+    (folder / "day 1").mkdir()
+    (folder / "day 1" / "b.czi").touch()
+    text = HEADER + "train;dna;day 1\\b.czi[scene=1];;day 1\\b.czi[scene=1];\n".replace(";", ",")
+    (entry,) = read_manifest(write(folder, text), "train", ["dna"])
+    assert entry["image"] == entry["target"] == f"{folder}/day 1/b.czi[scene=1]"
