@@ -65,7 +65,7 @@ def whole_region(grid: Grid) -> Region:
 def needed_region(source: Grid, target: Grid, region: Region) -> Region:
     """Give the region of the source grid on which a region of the target depends."""
     slices, rows, columns = (
-        slice(*_needed(source, target, axis, part.start, part.stop)) for axis, part in enumerate(region)
+        slice(*needed_along(source, target, axis, part.start, part.stop)) for axis, part in enumerate(region)
     )
     return slices, rows, columns
 
@@ -105,7 +105,7 @@ def resample_region(part: torch.Tensor, given: Region, source: Grid, target: Gri
 
 def needed_slices(source: Grid, target: Grid, start: int, stop: int) -> tuple[int, int]:
     """Slices [first, end) of the source grid on which the target's slices [start, stop) depend."""
-    return _needed(source, target, 0, start, stop)
+    return needed_along(source, target, 0, start, stop)
 
 
 def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, start: int, stop: int) -> torch.Tensor:
@@ -140,7 +140,7 @@ def _resample_axis(
     result = volume.new_empty(shape)
     given, made = (_lines_of(array, axis) for array in (volume, result))
     for begin, end in _blocks(start, stop, 1 if axis == 0 else BLOCK):  # one slice at a time is the same for any slab
-        low, high = _needed(source, target, axis, begin, end)
+        low, high = needed_along(source, target, axis, begin, end)
         weights = torch.from_numpy(_weights(source, target, axis, begin, end)).to(volume)
         made[..., begin - start : end - start, :] = weights @ given[..., low - offset : high - offset, :]
     return result
@@ -173,7 +173,7 @@ def _neighbours(source: Grid, target: Grid, axis: int, start: int, stop: int) ->
     return positions, np.floor(positions) + np.arange(-reach, reach + 1, dtype=np.float64)
 
 
-def _needed(source: Grid, target: Grid, axis: int, start: int, stop: int) -> tuple[int, int]:
+def needed_along(source: Grid, target: Grid, axis: int, start: int, stop: int) -> tuple[int, int]:
     """Voxels [first, end) of one axis of the source on which the target's voxels [start, stop) depend."""
     if _shared(source, target, axis):
         return start, stop
@@ -183,8 +183,8 @@ def _needed(source: Grid, target: Grid, axis: int, start: int, stop: int) -> tup
 
 
 def _weights(source: Grid, target: Grid, axis: int, start: int, stop: int) -> Positions:
-    """Weights (n, taps) of the source's voxels `_needed` by the target's [start, stop); each row adds up to one."""
-    first, end = _needed(source, target, axis, start, stop)
+    """Weights (n, taps) of the source's voxels that the target's [start, stop) need; each row adds up to one."""
+    first, end = needed_along(source, target, axis, start, stop)
     positions, voxels = _neighbours(source, target, axis, start, stop)
     distance = (voxels - positions) / _widening(source, target, axis)
     kernel = np.where(np.abs(distance) < LOBES, np.sinc(distance) * np.sinc(distance / LOBES), 0)

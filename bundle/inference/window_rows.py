@@ -3,26 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from monai.data.utils import dense_patch_slices
 
 from bundle.inference.inferer import WindowInferer, gaussian_weights
+from bundle.predicting.blocks import window_starts
 
 ReadSlab = Callable[[int, int], torch.Tensor]
 PredictSlab = Callable[[torch.Tensor], torch.Tensor]
-
-
-def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """Where MONAI's sliding window puts its windows along one axis, in voxels.
-
-    Args:
-        size: the axis' length.
-        window: the window's length.
-        overlap: share of a window that its neighbour covers too.
-    """
-    if size <= window:
-        return [0]
-    interval = max(1, int(window * (1 - overlap)))
-    return [place.start for (place,) in dense_patch_slices((size,), (window,), (interval,))]
 
 
 class WindowRows:

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from bundle.inference.inferer import WindowInferer
-from bundle.inference.window_rows import WindowRows, window_starts
+from bundle.inference.window_rows import WindowRows
+from bundle.predicting.blocks import window_starts
 
 
 @pytest.fixture(scope="module")
