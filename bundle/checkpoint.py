@@ -48,9 +48,10 @@ def load_network(path: str | Path) -> RepMode | SpecializedRepMode:
     state = _read_state_dict(Path(path))
     try:
         description = decode_description(state[DESCRIPTION_KEY])
-        network = NETWORKS[description.pop("network")](**description)
-        network.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        with torch.device("meta"):  # the weights follow, so that none are drawn at random
+            network = NETWORKS[description.network](**description.arguments())
+        network.load_state_dict({key: _computed(value) for key, value in state.items()}, assign=True)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise BundleError(f"{path} does not hold the weights that it describes: write it again.") from error
     return network.eval()
 
@@ -76,6 +77,10 @@ def save_network(
     state = {key: _stored(key, value.detach().cpu(), dtype) for key, value in network.state_dict().items()}
     with written_whole(Path(path), overwrite=overwrite) as temporary:
         torch.save(state, temporary)
+
+
+def _computed(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
 
 
 def _stored(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:

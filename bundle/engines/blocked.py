@@ -73,7 +73,7 @@ def block_convolution(plain: Convolution, inner: BlockSize, outer: BlockSize) ->
     kernel = kernel.reshape(out_channels, in_channels, *kernel.shape[-3:])
     stride = _three(o // i for i, o in zip(inner, outer, strict=True))
     padding = _three(math.ceil(size // 2 / i) for size, i in zip(sizes, inner, strict=True))
-    blocked = nn.Conv3d(in_channels, out_channels, _three(kernel.shape[2:]), stride, padding)
+    blocked = nn.Conv3d(in_channels, out_channels, _three(kernel.shape[2:]), stride, padding, device="meta")
     return _filled(blocked, kernel, plain.bias, math.prod(outer))
 
 
@@ -82,9 +82,9 @@ def block_scaling(plain: Convolution, block: BlockSize) -> Convolution:
     kernel = to_blocks(plain.weight.float(), block)
     size = _three(kernel.shape[2:])
     if isinstance(plain, nn.ConvTranspose3d):
-        up = nn.ConvTranspose3d(plain.in_channels, kernel.shape[1], size, size)
+        up = nn.ConvTranspose3d(plain.in_channels, kernel.shape[1], size, size, device="meta")
         return _filled(up, kernel, plain.bias, math.prod(block))
-    return _filled(nn.Conv3d(kernel.shape[1], plain.out_channels, size, size), kernel, plain.bias, 1)
+    return _filled(nn.Conv3d(kernel.shape[1], plain.out_channels, size, size, device="meta"), kernel, plain.bias, 1)
 
 
 def _three(sizes: Iterable[int]) -> BlockSize:

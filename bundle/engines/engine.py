@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bundle.networks import SpecializedRepMode
+from bundle.networks.described import DescribedNetwork
+from bundle.networks.description import SpecializedDescription
 from bundle.networks.task import find_tasks
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -17,27 +18,24 @@ BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 2}
 """Of a number between two layers; around the quantized convolutions of int8 some layers stay in floating point."""
 
 
-class Engine(nn.Module):
+class Engine(DescribedNetwork):
     """A specialised net on a runtime: (N, 1, Z, Y, X) -> (N, T, Z, Y, X), a channel a task, float32 in and out.
 
-    It stands where a SpecializedRepMode stands: it has its tasks, spacing and statistics.
+    It stands where a SpecializedRepMode stands: it has its description, tasks, spacing and statistics.
 
     Args:
-        description: what the net says of itself, as `SpecializedRepMode.describe` gives it.
+        description: what the net says of itself.
         precision: "fp32", "bf16", "fp16" or "int8", in which it computes.
+        fingerprint: of the net's weights, or of the files that hold them.
     """
 
     name: str
     """Of the runtime: "torch", "openvino" or "onnx"."""
 
-    def __init__(self, description: Mapping[str, Any], precision: str) -> None:
-        super().__init__()
-        self.description = dict(description)
+    def __init__(self, description: SpecializedDescription, precision: str, fingerprint: str) -> None:
+        super().__init__(description, fingerprint)
+        self.description: SpecializedDescription = description
         self.precision = precision
-        self.tasks: list[str] = list(description["tasks"])
-        self.spacing = tuple(float(size) for size in description["spacing"])
-        self.zscore_order = str(description["zscore_order"])
-        self.target_statistics = {task: tuple(pair) for task, pair in description["target_statistics"].items()}
 
     @property
     def bytes_per_voxel(self) -> int:
@@ -47,7 +45,7 @@ class Engine(nn.Module):
         them in a layout of its own. Measured for base widths 8 and 32 (windows of 32 x 128 x 128 to 32 x 240 x 368
         voxels): 5 to 7 numbers a channel of the base width in float32, 6 to 8 in bfloat16.
         """
-        return 8 * int(self.description["base_width"]) * BYTES[self.precision]
+        return 8 * self.base_width * BYTES[self.precision]
 
     def specialize(self, tasks: Sequence[str] | str | None = None) -> Engine:
         """Return the engine of some of its tasks, in the given order; None takes all.
@@ -59,10 +57,6 @@ class Engine(nn.Module):
         """
         indices = find_tasks(self.tasks if tasks is None else tasks, self.tasks)
         return self if indices == list(range(len(self.tasks))) else ChosenTasks(self, indices)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the net says of itself, as JSON can hold it."""
-        return dict(self.description)
 
     @abstractmethod
     def forward(self, windows: Tensor) -> Tensor:
@@ -108,9 +102,8 @@ class ChosenTasks(Engine):
     """
 
     def __init__(self, engine: Engine, indices: Sequence[int]) -> None:
-        tasks = [engine.tasks[index] for index in indices]
-        statistics = {task: pair for task, pair in engine.target_statistics.items() if task in tasks}
-        super().__init__({**engine.describe(), "tasks": tasks, "target_statistics": statistics}, engine.precision)
+        description = engine.description.for_tasks([engine.tasks[index] for index in indices])
+        super().__init__(description, engine.precision, engine.fingerprint)
         self.name = engine.name
         self.engine = engine
         self.indices = list(indices)

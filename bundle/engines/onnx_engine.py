@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import onnxruntime
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from bundle.engines.engine import RuntimeEngine
 from bundle.engines.onnx_graph import build_onnx
 from bundle.networks import SpecializedRepMode
+from bundle.networks.description import SpecializedDescription
 
 
 class OnnxEngine(RuntimeEngine):
@@ -19,13 +19,14 @@ class OnnxEngine(RuntimeEngine):
 
     Args:
         description: what the net says of itself.
+        fingerprint: of the net's weights, or of the files that hold them.
         models: ONNX files, as paths or bytes, whose channels side by side are the tasks.
     """
 
     name = "onnx"
 
-    def __init__(self, description: Mapping[str, Any], models: Sequence[str | bytes]) -> None:
-        super().__init__(description, "fp32")
+    def __init__(self, description: SpecializedDescription, fingerprint: str, models: Sequence[str | bytes]) -> None:
+        super().__init__(description, "fp32", fingerprint)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         providers = ["CPUExecutionProvider"]
@@ -45,7 +46,8 @@ class OnnxEngine(RuntimeEngine):
         calibration: Sequence[Tensor] | None = None,  # noqa: ARG003 - it has no int8
     ) -> OnnxEngine:
         """Make the engine of a net, which stays as it is; a file a task, since one cannot hold many."""
-        return cls(network.describe(), [build_onnx(network.specialize([task])) for task in network.tasks])
+        models = [build_onnx(network.specialize([task])) for task in network.tasks]
+        return cls(network.description, network.fingerprint, models)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""

@@ -66,7 +66,7 @@ def build_onnx(network: SpecializedRepMode) -> bytes:
         except ModuleNotFoundError as error:
             raise BundleError('ONNX needs its exporter; pip install -e ".[onnx]".') from error
     assert program is not None
-    program.model.metadata_props["description"] = json.dumps(network.describe())
+    program.model.metadata_props["description"] = json.dumps(network.description.to_dict())
     return bytes(program.model_proto.SerializeToString())
 
 

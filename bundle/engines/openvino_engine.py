@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import openvino
 import torch
@@ -14,6 +13,7 @@ from bundle.engines.openvino_core import openvino_core
 from bundle.engines.openvino_graph import build_graph
 from bundle.engines.quantization import quantize_graph
 from bundle.networks import SpecializedRepMode
+from bundle.networks.description import SpecializedDescription
 
 
 def _float_type(precision: str) -> openvino.Type:
@@ -31,13 +31,16 @@ class OpenVINOEngine(RuntimeEngine):
     Args:
         description: what the net says of itself.
         precision: "fp32", "bf16" or "int8".
+        fingerprint: of the net's weights, or of the files that hold them.
         graph: (N, 1, Z, Y, X) -> (N, T, Z, Y, X), quantized for "int8".
     """
 
     name = "openvino"
 
-    def __init__(self, description: Mapping[str, Any], precision: str, graph: openvino.Model) -> None:
-        super().__init__(description, precision)
+    def __init__(
+        self, description: SpecializedDescription, precision: str, fingerprint: str, graph: openvino.Model
+    ) -> None:
+        super().__init__(description, precision, fingerprint)
         settings = {
             "INFERENCE_PRECISION_HINT": _float_type(precision),
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -66,7 +69,7 @@ class OpenVINOEngine(RuntimeEngine):
         graph = build_graph(network, precision)
         if precision == "int8":
             graph = quantize_graph(graph, calibration)
-        return cls(network.describe(), precision, graph)
+        return cls(network.description, precision, network.fingerprint, graph)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from bundle.engines.blocked import block_unet, choose_blocks
 from bundle.engines.engine import RuntimeEngine
 from bundle.networks import SpecializedRepMode
+from bundle.networks.description import SpecializedDescription
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -22,13 +22,16 @@ class TorchEngine(RuntimeEngine):
     Args:
         description: what the net says of itself.
         precision: "fp32", "bf16" or "fp16".
+        fingerprint: of the net's weights.
         nets: in that precision, whose channels side by side are the tasks.
     """
 
     name = "torch"
 
-    def __init__(self, description: Mapping[str, Any], precision: str, nets: Sequence[nn.Module]) -> None:
-        super().__init__(description, precision)
+    def __init__(
+        self, description: SpecializedDescription, precision: str, fingerprint: str, nets: Sequence[nn.Module]
+    ) -> None:
+        super().__init__(description, precision, fingerprint)
         self.nets = nn.ModuleList(nets)
 
     @staticmethod
@@ -46,7 +49,7 @@ class TorchEngine(RuntimeEngine):
     ) -> TorchEngine:
         """Make the engine of a net, which stays as it is."""
         unets = [_converted(unet, network.base_width, device, precision) for unet in network.unets]
-        return cls(network.describe(), precision, unets)
+        return cls(network.description, precision, network.fingerprint, unets)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""

@@ -1,6 +1,5 @@
 """ONNX (.onnx): for the many runtimes that read it, with the description in its metadata."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from bundle.engines import Engine
 from bundle.engines.onnx_engine import OnnxEngine
 from bundle.engines.onnx_graph import build_onnx
 from bundle.errors import BundleError
+from bundle.export.weight_files import fingerprint_files, read_plain_description
 from bundle.files import written_whole
 from bundle.networks import SpecializedRepMode
 
@@ -36,9 +36,9 @@ def read(path: Path) -> Engine:
     """
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        description = json.loads(session.get_modelmeta().custom_metadata_map["description"])
+        description = read_plain_description(session.get_modelmeta().custom_metadata_map["description"])
     except (RuntimeError, ValueError, KeyError, InvalidProtobuf, Fail, InvalidGraph) as error:
         raise BundleError(
             f"{path} is no ONNX file that this bundle wrote; export it again with python -m scripts.export_tasks."
         ) from error
-    return OnnxEngine(description, [str(path)])
+    return OnnxEngine(description, fingerprint_files(description, [path]), [str(path)])

@@ -13,6 +13,7 @@ from bundle.engines.openvino_engine import OpenVINOEngine
 from bundle.engines.openvino_graph import build_graph
 from bundle.engines.quantization import quantize_graph
 from bundle.errors import BundleError
+from bundle.export.weight_files import fingerprint_files, read_plain_description
 from bundle.files import written_whole
 from bundle.networks import SpecializedRepMode
 
@@ -30,7 +31,7 @@ def write(
     graph = build_graph(net, precision)
     if precision == "int8":
         graph = quantize_graph(graph, calibration)
-    graph.set_rt_info(json.dumps({**net.describe(), "precision": precision}), INFORMATION)
+    graph.set_rt_info(json.dumps({**net.description.to_dict(), "precision": precision}), INFORMATION)
     with (
         written_whole(path.with_suffix(".bin"), overwrite=overwrite) as weights,
         written_whole(path, overwrite=overwrite) as temporary,
@@ -47,11 +48,14 @@ def read(path: Path) -> Engine:
     """
     try:
         graph = openvino_core().read_model(path)
-        description = json.loads(graph.get_rt_info(INFORMATION).value)
-        precision = description.pop("precision")
+        fields = json.loads(graph.get_rt_info(INFORMATION).value)
+        precision = fields.pop("precision")
+        description = read_plain_description(json.dumps(fields))
     except (RuntimeError, ValueError, KeyError) as error:
         raise BundleError(
             f"{path} (with its .bin) is no OpenVINO graph that this bundle wrote; export it again with python -m "
             "scripts.export_tasks."
         ) from error
-    return OpenVINOEngine(description, precision, graph)
+    return OpenVINOEngine(
+        description, precision, fingerprint_files(description, [path, path.with_suffix(".bin")]), graph
+    )

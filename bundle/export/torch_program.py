@@ -12,6 +12,7 @@ from bundle.engines import Engine
 from bundle.engines.onnx_graph import EXAMPLE_SHAPE, dynamic_axes, quiet_export
 from bundle.engines.torch_engine import TorchEngine
 from bundle.errors import BundleError
+from bundle.export.weight_files import fingerprint_files, read_plain_description
 from bundle.files import written_whole
 from bundle.networks import SpecializedRepMode
 from bundle.networks.unet import DIVISOR
@@ -30,7 +31,7 @@ def write(
     """Write an exported program, of one window of any Z, Y and X from 32 voxels on."""
     with written_whole(path, overwrite=overwrite) as temporary, quiet_export():
         program = torch.export.export(net, (torch.zeros(EXAMPLE_SHAPE),), dynamic_shapes=(dynamic_axes(),))
-        torch.export.save(program, temporary, extra_files={DESCRIPTION: json.dumps(net.describe())})
+        torch.export.save(program, temporary, extra_files={DESCRIPTION: json.dumps(net.description.to_dict())})
 
 
 def read(path: Path) -> Engine:
@@ -44,7 +45,8 @@ def read(path: Path) -> Engine:
         with quiet_export():
             program = torch.export.load(path, extra_files=extra)
             module = program.module()
-        return TorchEngine(json.loads(extra[DESCRIPTION]), "fp32", [_WindowByWindow(module)])
+        description = read_plain_description(extra[DESCRIPTION])
+        return TorchEngine(description, "fp32", fingerprint_files(description, [path]), [_WindowByWindow(module)])
     except (RuntimeError, ValueError, KeyError, BadZipFile) as error:
         raise BundleError(
             f"{path} is no exported program that this bundle wrote; export it again with python -m "

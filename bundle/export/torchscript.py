@@ -11,6 +11,7 @@ from torch import Tensor
 from bundle.engines import Engine
 from bundle.engines.torch_engine import TorchEngine
 from bundle.errors import BundleError
+from bundle.export.weight_files import fingerprint_files, read_plain_description
 from bundle.files import written_whole
 from bundle.networks import SpecializedRepMode
 
@@ -28,7 +29,7 @@ def write(
     with warnings.catch_warnings(), written_whole(path, overwrite=overwrite) as temporary:
         warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export: the format .pt2
         scripted = torch.jit.script(net)
-        torch.jit.save(scripted, temporary, _extra_files={DESCRIPTION: json.dumps(net.describe())})
+        torch.jit.save(scripted, temporary, _extra_files={DESCRIPTION: json.dumps(net.description.to_dict())})
 
 
 def read(path: Path) -> Engine:
@@ -42,7 +43,8 @@ def read(path: Path) -> Engine:
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             module = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-            return TorchEngine(json.loads(extra[DESCRIPTION]), "fp32", [module])
+            description = read_plain_description(extra[DESCRIPTION])
+            return TorchEngine(description, "fp32", fingerprint_files(description, [path]), [module])
         except (RuntimeError, ValueError, KeyError) as error:
             raise BundleError(
                 f"{path} is no TorchScript that this bundle wrote; export it again with python -m scripts.export_tasks."

@@ -1,34 +1,17 @@
 """The MoDE convolution, merged into a single kernel before it is applied (GatRep), and its plain counterpart."""
 
-from dataclasses import dataclass
 from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
-from bundle.networks.experts import EXPERTS, make_expert
+from bundle.networks.description import MoDEOptions
+from bundle.networks.experts import make_expert
 from bundle.networks.gate import Gate
 from bundle.networks.merging import MergingConvolution, convolve_groups, join, merge_kernels
 
 TaskBatch = tuple[Tensor, list[int]]
 """The tasks of a batch: embeddings (U, T) of the distinct ones, and the samples of each (they come in this order)."""
-
-
-@dataclass(frozen=True)
-class MoDEOptions:
-    """What the paper's ablations vary in a MoDE convolution; the defaults are RepMode.
-
-    Args:
-        experts: names of the experts, any of `bundle.networks.experts.EXPERTS`.
-        mean_sizes: sizes in voxels of the windows that the two averaging experts average over.
-        gate_activation: "softmax" or "sigmoid".
-        gate_layers: 1 or 2.
-    """
-
-    experts: tuple[str, ...] = EXPERTS
-    mean_sizes: tuple[int, int] = (3, 5)
-    gate_activation: str = "softmax"
-    gate_layers: int = 1
 
 
 class MoDEConvolution(nn.Module):
@@ -39,15 +22,10 @@ class MoDEConvolution(nn.Module):
         out_channels: O, the channels of the output.
         task_count: T, the length of a task's embedding.
         options: the experts and the gate.
-
-    Raises:
-        ValueError: if no expert or an unknown one is asked for, or the gate's options are unknown.
     """
 
     def __init__(self, in_channels: int, out_channels: int, task_count: int, options: MoDEOptions) -> None:
         super().__init__()
-        if not options.experts:
-            raise ValueError(f"A MoDE convolution needs at least one expert: choose from {', '.join(EXPERTS)}.")
         experts = [make_expert(name, in_channels, out_channels, options.mean_sizes) for name in options.experts]
         self.size = max(expert.size for expert in experts)
         self.experts = nn.ModuleList(experts)

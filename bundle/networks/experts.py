@@ -1,12 +1,10 @@
 """The diverse experts of a mixture-of-diverse-experts (MoDE) convolution: three kernels and two averaging experts."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-
-EXPERTS = ("conv5", "conv3", "conv1", "mean3", "mean5")
-"""The five experts, in the order of the gate."""
 
 
 def _kaiming_kernel(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
@@ -64,20 +62,15 @@ class MeanExpert(Expert):
         return constant.expand(-1, -1, self.size, self.size, self.size)
 
 
-def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: tuple[int, int] = (3, 5)) -> Expert:
-    """Return the expert called `name`, one of `EXPERTS`.
+def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: Sequence[int] = (3, 5)) -> Expert:
+    """Return the expert called `name`, one of `bundle.networks.description.EXPERTS`.
 
     Args:
         name: the expert's name.
         in_channels: I, the channels of the input.
         out_channels: O, the channels of the output.
         mean_sizes: sizes of the windows that "mean3" and "mean5" average over, in voxels (the paper's ablation).
-
-    Raises:
-        ValueError: if there is no expert of that name.
     """
-    if name not in EXPERTS:
-        raise ValueError(f"There is no expert '{name}': choose from {', '.join(EXPERTS)}.")
     if name.startswith("conv"):
         return ConvExpert(in_channels, out_channels, int(name[-1]))
     return MeanExpert(in_channels, out_channels, mean_sizes[0] if name == "mean3" else mean_sizes[1])

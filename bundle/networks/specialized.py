@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from bundle.networks.convolution import MoDEConvolution, PlainConvolution
-from bundle.networks.description import encode_description
-from bundle.networks.task import check_task_names, find_tasks
+from bundle.networks.described import DescribedNetwork
+from bundle.networks.description import SpecializedDescription
+from bundle.networks.task import find_tasks
 from bundle.networks.unet import Block, UNet
 
 
@@ -88,39 +89,24 @@ def specialize_unet(unet: UNet, embedding: Tensor, plain: UNet) -> None:
     _fill(plain.last, _task_kernel(unet.last, embedding), None)
 
 
-class SpecializedRepMode(nn.Module):
+class SpecializedRepMode(DescribedNetwork):
     """Plain nets of some tasks, side by side: (N, 1, Z, Y, X) -> (N, T, Z, Y, X), a channel a task.
 
     Args:
         tasks: names of the tasks, in the order of the channels.
         base_width: c, the channels of the first level.
-        spacing: voxel size in micrometres (Z, Y, X) of the images that the nets are made for.
-        target_statistics: for each task the (mean, standard deviation) of its raw training targets, in camera units.
-        kernel_sizes: kernel sizes in voxels of the encoder with the bottleneck, and of the decoder.
-        zscore_order: "before" or "after": when those images are z-scored, as seen from their resampling to the spacing.
+        options: spacing, zscore_order, target_statistics and kernel_sizes, as
+            `bundle.networks.description.SpecializedDescription` has them.
 
     Raises:
-        ValueError: if the tasks are none or not distinct.
+        BundleError: if the tasks are none or not distinct, or an option cannot be.
     """
 
-    def __init__(
-        self,
-        tasks: Sequence[str],
-        base_width: int,
-        spacing: Sequence[float],
-        target_statistics: Mapping[str, Sequence[float]],
-        kernel_sizes: Sequence[int] = (5, 5),
-        zscore_order: str = "before",
-    ) -> None:
-        super().__init__()
-        check_task_names(tasks)
-        self.tasks = list(tasks)
-        self.base_width = base_width
-        self.spacing = tuple(float(size) for size in spacing)
-        self.target_statistics = {task: tuple(pair) for task, pair in target_statistics.items() if task in self.tasks}
-        self.kernel_sizes = tuple(kernel_sizes)
-        self.zscore_order = zscore_order
-        self.unets = nn.ModuleList(plain_unet(base_width, kernel_sizes) for _ in tasks)
+    def __init__(self, tasks: Sequence[str], base_width: int, **options: Any) -> None:
+        description = SpecializedDescription(tasks=tasks, base_width=base_width, **options)
+        super().__init__(description)
+        self.description: SpecializedDescription = description
+        self.unets = nn.ModuleList(plain_unet(base_width, description.kernel_sizes) for _ in description.tasks)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict fluorescence (N, T, Z, Y, X), in z-scores, from images (N, 1, Z, Y, X) in z-scores.
@@ -140,26 +126,6 @@ class SpecializedRepMode(nn.Module):
         indices = find_tasks(self.tasks if tasks is None else tasks, self.tasks)
         chosen = copy.copy(self)
         chosen._modules = {"unets": nn.ModuleList(copy.deepcopy(self.unets[index]) for index in indices)}
-        chosen.tasks = [self.tasks[index] for index in indices]
+        chosen.description = self.description.for_tasks([self.tasks[index] for index in indices])
+        chosen.come_from(self)
         return chosen
-
-    @torch.jit.unused
-    def describe(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON can hold them."""
-        return {
-            "tasks": self.tasks,
-            "base_width": self.base_width,
-            "spacing": self.spacing,
-            "target_statistics": self.target_statistics,
-            "kernel_sizes": self.kernel_sizes,
-            "zscore_order": self.zscore_order,
-        }
-
-    @torch.jit.unused
-    def get_extra_state(self) -> Tensor:
-        """Return the description that the state dict carries, a uint8 tensor (B,)."""
-        return encode_description({"network": "SpecializedRepMode", **self.describe()})
-
-    @torch.jit.unused
-    def set_extra_state(self, state: Tensor) -> None:
-        """Leave a state dict's description aside: `bundle.checkpoint.load_network` has built the net from it."""

@@ -12,6 +12,9 @@ from bundle.networks import RepMode
 
 logger = logging.getLogger(__name__)
 
+MAY_DIFFER = {"tasks", "spacing", "zscore_order", "target_statistics"}
+"""What a run may have otherwise than the weights that it starts from."""
+
 
 def start_from(network: RepMode, path: str | Path | None) -> None:
     """Take the weights of a checkpoint; a task that it knows keeps its gates, a new one starts with the mean gate.
@@ -26,14 +29,14 @@ def start_from(network: RepMode, path: str | Path | None) -> None:
     if path is None:
         return
     source = load_network(path)
-    described = ("base_width", "experts", "mean_sizes", "scope", "gate_activation", "gate_layers", "task_embedding")
-    wanted, found = network.describe(), source.describe()
-    for key in described:
-        if found.get(key) != wanted[key]:
-            raise BundleError(
-                f"{path} has {key} {found.get(key)}, but this run asks for {wanted[key]}; give a checkpoint that fits."
-            )
-    if source.tasks != network.tasks and (wanted["gate_layers"], wanted["task_embedding"]) != (1, "one_hot"):
+    if not isinstance(source, RepMode):
+        raise BundleError(f"{path} is a compact net, without experts to train; give a trained network, which fits.")
+    differences = source.description.differences(network.description)
+    for key in [key for key in differences if key not in MAY_DIFFER]:
+        found, wanted = differences[key]
+        raise BundleError(f"{path} has {key} {found}, but this run asks for {wanted}; give a checkpoint that fits.")
+    gate = (network.description.gate_layers, network.description.task_embedding)
+    if source.tasks != network.tasks and gate != (1, "one_hot"):
         raise BundleError(f"{path} can start only a run of its own tasks {source.tasks}: its gates are not linear.")
     state = source.state_dict()
     for name in network.state_dict():

@@ -1,14 +1,15 @@
 """Weights on disk: the file alone is enough to build the network again."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from bundle.checkpoint import DESCRIPTION_KEY, load_network, save_network
+from bundle.engines import make_engine
 from bundle.errors import BundleError
 from bundle.networks import RepMode, SpecializedRepMode
-from bundle.networks.description import decode_description, encode_description
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_a_network_comes_back_from_its_file_alone(network: RepMode, tmp_path: Pa
     assert isinstance(loaded, RepMode)
     assert not loaded.training
     assert torch.equal(loaded(image), network(image))
-    assert loaded.describe() == network.describe()
+    assert loaded.description == network.description
     assert loaded.spacing == (0.5, 0.2, 0.1)
     assert loaded.zscore_order == "after"
     assert loaded.target_statistics == {"dna": (400.0, 50.0)}
@@ -57,9 +58,9 @@ def test_weights_from_before_the_order_was_kept_were_z_scored_first(
 ) -> None:
     written = network.specialize(task) if task else network
     state = written.state_dict()
-    description = decode_description(state[DESCRIPTION_KEY])
-    del description["zscore_order"]
-    state[DESCRIPTION_KEY] = encode_description(description)
+    fields = written.description.to_dict()
+    del fields["zscore_order"]
+    state[DESCRIPTION_KEY] = torch.tensor(list(json.dumps(fields).encode()), dtype=torch.uint8)
     torch.save(state, tmp_path / "old.pt")
     assert load_network(tmp_path / "old.pt").zscore_order == "before"
 
@@ -124,7 +125,41 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_weights_of_other_tasks_are_not_loaded_into_a_network(network: RepMode) -> None:
-    with pytest.raises(ValueError, match=r"\['dna', 'er'\], not for \['er', 'dna'\]"):
+    with pytest.raises(ValueError, match=r"tasks \('dna', 'er'\), not \('er', 'dna'\)"):
         RepMode(["er", "dna"], base_width=2, experts=("conv5", "mean3"), gate_layers=2).load_state_dict(
             network.state_dict()
         )
+
+
+def test_loading_specializing_and_making_an_engine_draw_no_random_numbers(network: RepMode, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "model.pt")
+    state = torch.get_rng_state()
+    plain = load_network(tmp_path / "model.pt").specialize()
+    plain.specialize("er")
+    make_engine(plain, "torch")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_fingerprint_is_of_the_weights_and_follows_them(network: RepMode, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "model.pt")
+    loaded = load_network(tmp_path / "model.pt")
+    plain = loaded.specialize()
+    same = [loaded, plain, plain.specialize("er"), make_engine(plain, "torch").specialize("er")]
+    assert {each.fingerprint for each in same} == {network.fingerprint}
+    assert len(network.fingerprint) == 64
+    with torch.no_grad():
+        loaded.unet.last.experts[0].weight[0, 0, 0, 0, 0] += 1
+    assert loaded.fingerprint != network.fingerprint
+    assert loaded.specialize().fingerprint == loaded.fingerprint
+
+
+def test_the_fingerprint_is_of_the_description_too(network: RepMode) -> None:
+    before = network.fingerprint
+    network.set_target_statistics({"er": (1.0, 2.0)})
+    assert network.fingerprint != before
+
+
+def test_weights_are_not_loaded_into_a_network_for_other_images(network: RepMode) -> None:
+    other = RepMode(**{**network.description.arguments(), "spacing": (0.3, 0.3, 0.3), "zscore_order": "before"})
+    with pytest.raises(BundleError, match=r"spacing \(0.5, 0.2, 0.1\), not .*; zscore_order after, not before"):
+        other.load_state_dict(network.state_dict())

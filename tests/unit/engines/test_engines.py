@@ -77,7 +77,7 @@ def test_some_of_an_engines_tasks_can_be_chosen(network: RepMode, images: list[t
     made = make_engine(network.specialize(), "torch")
     assert made.specialize() is made
     chosen = made.specialize("er")
-    assert (chosen.tasks, chosen.describe()["tasks"]) == (["er"], ["er"])
+    assert (chosen.tasks, chosen.description.tasks) == (["er"], ("er",))
     assert torch.equal(chosen(images[0]), made(images[0])[:, 1:])
     with pytest.raises(BundleError, match="choose from dna, er"):
         made.specialize("actin")

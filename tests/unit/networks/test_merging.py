@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bundle.networks.convolution import MoDEConvolution, MoDEOptions
+from bundle.networks.convolution import MoDEConvolution
+from bundle.networks.description import MoDEOptions
 from bundle.networks.merging import MergingConvolution, convolve_groups, merge_kernels
 
 COUNTS = [2, 1]

@@ -9,8 +9,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from bundle.networks import RepMode
-from bundle.networks.convolution import MoDEConvolution, MoDEOptions
-from bundle.networks.experts import EXPERTS, make_expert
+from bundle.networks.convolution import MoDEConvolution
+from bundle.networks.description import EXPERTS, MoDEOptions
+from bundle.networks.experts import make_expert
 from bundle.networks.merging import merge_kernels
 
 TASKS = ["dna", "tom20", "zo1"]
