@@ -4,8 +4,8 @@ import torch
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
 from monai.transforms import Compose, Invertd
 
-from bundle.data.resample_transform import ResampleToSpacingd
-from bundle.data.resampling import Grid, resample, resampled_grid
+from bundle.data.resample_transform import CropToBoxd, ResampleToSpacingd, as_ends
+from bundle.data.resampling import Grid, needed_region, resample, resampled_grid
 
 NETWORK = (0.29, 0.29, 0.29)
 AFFINE = np.diag([0.5, 0.108, 0.2, 1.0])
@@ -67,3 +67,33 @@ def test_an_image_on_the_grid_stays_to_the_bit():
 def test_an_image_without_voxel_size_is_refused():
     with pytest.raises(ValueError, match="'image' is a plain tensor"):
         ResampleToSpacingd("image", NETWORK)({"image": torch.zeros(1, 2, 3, 4)})
+
+
+def test_a_region_of_a_stack_goes_there_and_back_as_in_the_whole(image):
+    """Behind a loader, as above; of the prediction only the box comes back."""
+    own, network = grids(image)
+    transform = Compose([ResampleToSpacingd("image", NETWORK)])
+    whole = Invertd("pred", transform, "image", nearest_interp=False)(
+        {**transform({"image": image}), "pred": transform({"image": image})["image"] * 2}
+    )["pred"]
+    box = (slice(1, 3), slice(12, 19), slice(0, 9))
+    windows = needed_region(network, own, box)
+    source = needed_region(own, network, windows)
+    part = MetaTensor(image.as_tensor()[(slice(None), *source)], affine=AFFINE)
+    part.meta.update(
+        grid_shape=np.array(own.shape), region=as_ends(source), resampled_region=as_ends(windows), box=as_ends(box)
+    )
+    (batch,) = DataLoader(Dataset([{"image": part, "original": part.clone()}], transform), batch_size=1)
+    batch["pred"] = batch["image"] * 2
+    (item,) = decollate_batch(batch)
+    torch.testing.assert_close(
+        item["image"].as_tensor(), transform({"image": image})["image"].as_tensor()[(slice(None), *windows)]
+    )
+    item = Compose([Invertd("pred", transform, "image", nearest_interp=False), CropToBoxd(["pred", "original"])])(item)
+    torch.testing.assert_close(item["pred"].as_tensor(), whole.as_tensor()[(slice(None), *box)], rtol=0, atol=1e-5)
+    assert torch.equal(item["original"].as_tensor(), image.as_tensor()[(slice(None), *box)])
+    torch.testing.assert_close(item["pred"].affine, image.affine)
+
+
+def test_a_whole_stack_has_no_box_to_be_cropped_to(image):
+    assert CropToBoxd("image")({"image": image})["image"] is image

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from bundle.inference.window_plan import largest_windows, share_out
-from bundle.inference.window_rows import window_starts
+from bundle.predicting.blocks import window_starts
 
 OVERLAP = (0.5, 0.25, 0.25)
 
