@@ -7,10 +7,11 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.openers import ImageOpener
 
 from bundle.data.channel_color import channel_colors
 from bundle.data.source import StackSource
-from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
+from bundle.data.stack_writer import NAMESPACE, StackWriter, Volume, check_grid, slabs, stored_dtype
 from bundle.files import written_whole
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -21,7 +22,7 @@ MICROMETRES = {"meter": 1e6, "mm": 1e3, "micron": 1.0, "unknown": 1.0}
 
 def write_nifti(
     path: str | Path,
-    array: np.ndarray[Any, Any],
+    array: Volume,
     *,
     spacing: Sequence[float],
     channel_names: Sequence[str],
@@ -36,7 +37,7 @@ def write_nifti(
 
     Args:
         path: file to write (.nii or .nii.gz); its folder is made when missing. It appears whole or not at all.
-        array: stack (C, Z, Y, X).
+        array: stack (C, Z, Y, X), in memory or read slab by slab.
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: one name a channel.
         colors: one "RRGGBB" a channel; None chooses by name.
@@ -50,22 +51,26 @@ def write_nifti(
         ValueError: the array is not (C, Z, Y, X), or names or spacing do not fit it.
     """
     check_grid(array.shape, spacing, channel_names)
-    array = storable(path, array)
+    dtype = stored_dtype(path, array.dtype)
     affine, unit = _place(source, spacing)
-    volumes = array.transpose(3, 2, 1, 0)
-    kind = nibabel.Nifti1Image if max(array.shape) <= LARGEST_NIFTI1 else nibabel.Nifti2Image
-    image = kind(volumes[..., 0] if len(array) == 1 else volumes[:, :, :, None], affine)
-    image.header.set_xyzt_units(unit)
+    channels, slices, rows, columns = array.shape
+    shape = (columns, rows, slices) if channels == 1 else (columns, rows, slices, 1, channels)
+    kind = nibabel.Nifti1Image if max(shape) <= LARGEST_NIFTI1 else nibabel.Nifti2Image
+    header = kind(np.broadcast_to(np.zeros((), dtype), shape), affine).header
+    header.set_xyzt_units(unit)
+    header.set_slope_inter(1, 0)
     comment = {
         "channel_names": list(channel_names),
         "channel_colors": list(channel_colors(channel_names) if colors is None else colors),
         **({NAMESPACE: dict(attributes)} if attributes else {}),
     }
-    image.header.extensions.append(
-        nibabel.nifti1.Nifti1Extension(COMMENT, json.dumps(comment, ensure_ascii=False).encode())
-    )
-    with written_whole(path, overwrite) as temporary:
-        image.to_filename(temporary)
+    header.extensions.append(nibabel.nifti1.Nifti1Extension(COMMENT, json.dumps(comment, ensure_ascii=False).encode()))
+    with written_whole(path, overwrite) as temporary, ImageOpener(temporary, "wb") as file:
+        header.write_to(file)
+        file.write(bytes(header.get_data_offset() - file.tell()))
+        # x runs fastest, then y, z and channel: the order in which arrays (C, Z, Y, X) lie in memory
+        for slab in slabs(array, dtype.newbyteorder(header.endianness)):
+            file.write(slab.tobytes())
 
 
 def _place(source: str | Path | None, spacing: Sequence[float]) -> tuple[np.ndarray[Any, Any], str]:

@@ -2,9 +2,9 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ KNOWN_DTYPES = tuple(
     map(np.dtype, (np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float32, np.float64))
 )
 
+SLAB_DEPTH = 16  # slices that are written at a time, as many as a chunk of our OME-Zarr has
 NAMESPACE = "repmode-bundle"  # under which files keep entries that are this bundle's own
 
 
@@ -41,17 +42,39 @@ def check_grid(shape: Sequence[int], spacing: Sequence[float], channel_names: Se
         raise ValueError(f"The spacing must be three positive numbers (Z, Y, X) in micrometres; got {list(spacing)}.")
 
 
-def storable(path: str | Path, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Give an array in native byte order and a dtype that files hold: float16 becomes float32, bool becomes uint8.
+class Volume(Protocol):
+    """What writers take: an array (C, Z, Y, X) in memory, or a Zarr array that is read slab by slab."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of the axes (C, Z, Y, X)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+
+    def __getitem__(self, part: Any, /) -> Any:
+        """Give a part, as NumPy does."""
+
+
+def stored_dtype(path: str | Path, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Give the dtype, in native byte order, that a file holds: float16 becomes float32, bool becomes uint8.
 
     Raises:
-        BundleError: there is no such dtype for its values.
+        BundleError: there is none for such values.
     """
-    native = array.dtype.newbyteorder("=")
-    dtype = STORED_DTYPES.get(native, native)
-    if dtype not in KNOWN_DTYPES:
-        raise BundleError(f"{path} cannot be written: it does not hold {array.dtype}; convert to float32 first.")
-    return np.ascontiguousarray(array, dtype=dtype)
+    native = dtype.newbyteorder("=")
+    stored: np.dtype[Any] = STORED_DTYPES.get(native, native)
+    if stored not in KNOWN_DTYPES:
+        raise BundleError(f"{path} cannot be written: it does not hold {dtype}; convert to float32 first.")
+    return stored
+
+
+def slabs(array: Volume, dtype: np.dtype[Any]) -> Iterator[np.ndarray[Any, Any]]:
+    """Give a stack (C, Z, Y, X) as contiguous slabs (z, Y, X) of at most 16 slices, channel after channel."""
+    for channel in range(array.shape[0]):
+        for start in range(0, array.shape[1], SLAB_DEPTH):
+            yield np.ascontiguousarray(array[channel, start : start + SLAB_DEPTH], dtype=dtype)
 
 
 class StackWriter(ImageWriter):  # type: ignore[misc]

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import tifffile
 
 from bundle.data.channel_color import channel_colors
-from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
+from bundle.data.stack_writer import NAMESPACE, StackWriter, Volume, check_grid, slabs, stored_dtype
 from bundle.files import written_whole
 
 # Offsets of a classic TIFF end at 4 GiB; tifffile itself turns to BigTIFF for uncompressed data only.
@@ -22,7 +23,7 @@ TILE_STEP = 16  # what TIFF asks of a tile's sides
 
 def write_ome_tiff(
     path: str | Path,
-    array: np.ndarray[Any, Any],
+    array: Volume,
     *,
     spacing: Sequence[float],
     channel_names: Sequence[str],
@@ -34,8 +35,8 @@ def write_ome_tiff(
 
     Args:
         path: file to write; its folder is made when missing. It appears whole or not at all.
-        array: stack (C, Z, Y, X); integers up to 32 bit and floats keep their dtype, float16 becomes float32,
-            bool becomes uint8.
+        array: stack (C, Z, Y, X), in memory or read slab by slab; integers up to 32 bit and floats keep their dtype,
+            float16 becomes float32, bool becomes uint8.
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: one name a channel.
         colors: one "RRGGBB" a channel; None chooses by name, see `bundle.data.channel_color`.
@@ -47,24 +48,38 @@ def write_ome_tiff(
         ValueError: the array is not (C, Z, Y, X), or names or spacing do not fit it.
     """
     check_grid(array.shape, spacing, channel_names)
-    array = storable(path, array)
+    dtype = stored_dtype(path, array.dtype)
     colors = channel_colors(channel_names) if colors is None else colors
-    tile = tuple(min(LARGEST_TILE, -(-length // TILE_STEP) * TILE_STEP) for length in array.shape[2:])
+    rows, columns = (min(LARGEST_TILE, -(-length // TILE_STEP) * TILE_STEP) for length in array.shape[2:])
     with written_whole(path, overwrite) as temporary:
         tifffile.imwrite(
             temporary,
-            array,
+            _tiles(slabs(array, dtype), rows, columns),
+            shape=array.shape,
+            dtype=dtype,
             ome=True,
-            bigtiff=array.nbytes > LARGEST_CLASSIC,
+            bigtiff=math.prod(array.shape) * dtype.itemsize > LARGEST_CLASSIC,
             photometric="minisblack",
-            tile=tile,
+            tile=(rows, columns),
             compression="zlib",
-            metadata=_ome_metadata(array, spacing, channel_names, colors, attributes or {}),
+            metadata=_ome_metadata(array, dtype, spacing, channel_names, colors, attributes or {}),
         )
 
 
+def _tiles(parts: Iterable[np.ndarray[Any, Any]], rows: int, columns: int) -> Iterator[np.ndarray[Any, Any]]:
+    """Cut slabs (z, Y, X) into the tiles of their planes, as the file holds them one after the other."""
+    for part in parts:
+        for plane in part:
+            for top in range(0, plane.shape[0], rows):
+                for left in range(0, plane.shape[1], columns):
+                    tile = plane[top : top + rows, left : left + columns]
+                    missing = rows - tile.shape[0], columns - tile.shape[1]
+                    yield np.pad(tile, [(0, missing[0]), (0, missing[1])]) if any(missing) else tile
+
+
 def _ome_metadata(
-    array: np.ndarray[Any, Any],
+    array: Volume,
+    dtype: np.dtype[Any],
     spacing: Sequence[float],
     channel_names: Sequence[str],
     colors: Sequence[str],
@@ -73,9 +88,10 @@ def _ome_metadata(
     """Fields of the OME-XML; the UUID comes from the content, as tifffile's own would differ at every run."""
     depth, height, width = (float(size) for size in spacing)
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in attributes.items()}
-    described = f"{array.shape} {array.dtype} {depth} {height} {width} {list(channel_names)} {list(colors)} {texts}"
+    described = f"{tuple(array.shape)} {dtype} {depth} {height} {width} {list(channel_names)} {list(colors)} {texts}"
     digest = hashlib.sha256(described.encode())
-    digest.update(array.data)
+    for slab in slabs(array, dtype):
+        digest.update(slab.data)
     metadata = {
         "axes": "CZYX",
         "UUID": f"urn:uuid:{uuid.UUID(bytes=digest.digest()[:16], version=5)}",

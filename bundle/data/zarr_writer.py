@@ -14,7 +14,7 @@ import zarr
 from numcodecs import Blosc
 
 from bundle.data.channel_color import channel_colors
-from bundle.data.stack_writer import NAMESPACE, StackWriter, check_grid, storable
+from bundle.data.stack_writer import NAMESPACE, StackWriter, Volume, check_grid, stored_dtype
 from bundle.files import folder_written_whole
 
 AXES = "czyx"
@@ -86,7 +86,7 @@ def create_ome_zarr(
 
 def write_ome_zarr(
     path: str | Path,
-    array: np.ndarray[Any, Any],
+    array: Volume,
     *,
     spacing: Sequence[float],
     channel_names: Sequence[str],
@@ -94,11 +94,11 @@ def write_ome_zarr(
     attributes: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a stack that is in memory as OME-Zarr, with its pyramid.
+    """Write a stack as OME-Zarr, with its pyramid.
 
     Args:
         path: folder to write; it appears whole or not at all.
-        array: stack (C, Z, Y, X); float16 becomes float32, bool becomes uint8.
+        array: stack (C, Z, Y, X), in memory or read chunk by chunk; float16 becomes float32, bool becomes uint8.
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: one name a channel.
         colors: one "RRGGBB" a channel; None chooses by name.
@@ -109,7 +109,7 @@ def write_ome_zarr(
         BundleError: the folder exists and `overwrite` is false, or the dtype cannot be stored.
         ValueError: the array is not (C, Z, Y, X), or names or spacing do not fit it.
     """
-    array = storable(path, array)
+    dtype = stored_dtype(path, array.dtype)
     with folder_written_whole(path, overwrite) as temporary:
         level = create_ome_zarr(
             temporary,
@@ -117,7 +117,7 @@ def write_ome_zarr(
             spacing=spacing,
             channel_names=channel_names,
             colors=colors,
-            dtype=array.dtype,
+            dtype=dtype,
             attributes=attributes,
         )
         # One chunk after the other: of several at once, some would still be written after one has failed.

@@ -1,13 +1,12 @@
 """Stacks that do not fit into memory: predicted slab by slab, with the windows and values of a whole stack."""
 
-import contextlib
 import copy
-import json
 import logging
 import math
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,13 @@ from bundle.choice import choose
 from bundle.data.channel import find_channel
 from bundle.data.far_spacing import warn_of_far_spacing
 from bundle.data.resampling import Grid, needed_slices, resample_slab
+from bundle.data.source import StackSource
 from bundle.data.stack import StackReader
 from bundle.errors import BundleError
-from bundle.files import written_whole
 from bundle.inference.large_stack import LargeStack
 from bundle.inference.memory import free_memory, is_out_of_memory
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
+from bundle.inference.output_format import output_format
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.preview import draw_planes
 from bundle.inference.preview_planes import PreviewPlanes
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHARE_OF_MEMORY = 0.5  # of what is free, above which a stack is not taken whole; the next one is read meanwhile
-SHARE_OF_PYRAMID = 4 / 3  # of the full resolution, where only rows and columns are halved
 
 
 class OutOfCore:
@@ -151,7 +150,7 @@ class OutOfCore:
                 lazy.dtype,
             )
             warn_of_far_spacing(str(path), spacing, self.network.spacing)
-            unfinished = UnfinishedPrediction(self.run.outputs(path)[0], self.run.origin(path), self.run.overwrite)
+            unfinished = UnfinishedPrediction(self.run.unfinished(path), self.run.origin(path), self.run.overwrite)
             rows = self._rows(stack, unfinished)
             self._announce(path, stack, rows, unfinished)
             unfinished.remember(roi_size=list(rows.inferer.roi_size))
@@ -175,7 +174,8 @@ class OutOfCore:
         values = self.saving.values
         channels = values.settle(stack.channel_name, stack.light_scale(grid))
         shape = (len(channels), *grid.shape)
-        level = unfinished.open(shape, dtype=values.dtype, **describe_file(channels, grid.spacing))
+        described = describe_file(channels, grid.spacing)
+        level = unfinished.open(shape, dtype=values.dtype, **described)
         for start, scores in self._slabs(path, stack, rows, unfinished.slices_done, level.chunks[1]):
             stop = start + scores.shape[1]
             light = stack.light(grid, start, stop)[0].numpy() if values.include_input else None
@@ -190,14 +190,11 @@ class OutOfCore:
         for start in range(0, grid.shape[0], level.chunks[1]):
             slab = np.asarray(level[-len(self.network.tasks) :, start : start + level.chunks[1]])
             planes.add(start, stack.light(grid, start, start + slab.shape[1])[0].numpy(), slab)
-        unfinished.build_levels()
-        files = self.run.outputs(path)[1:]
-        with contextlib.ExitStack() as together:
-            preview, statistics = (together.enter_context(written_whole(file, self.run.overwrite)) for file in files)
-            statistics.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            draw_planes(planes, grid.spacing, path.name).savefig(preview, dpi=100)
-        unfinished.take_place(self.run.overwrite)
-        logger.info("%s -> %s (with its .png and .json)", path.name, unfinished.volume)
+        form = output_format(path, self.run.output_format)
+        write = partial(form.keep, scratch=unfinished.zarr, source=StackSource.parse(path).path)
+        figure = draw_planes(planes, grid.spacing, path.name)
+        self.saving.publish(path, record, figure, partial(write, **described))
+        unfinished.remove()
 
     def _target(self, stack: LargeStack) -> Grid:
         """The grid of the prediction."""
@@ -241,7 +238,8 @@ class OutOfCore:
         channels = len(self.network.tasks) + self.saving.values.include_input
         to_do = 1 - unfinished.slices_done / target.shape[0]
         voxel = np.dtype(self.saving.values.dtype).itemsize
-        disk = int(voxel * channels * math.prod(target.shape) * SHARE_OF_PYRAMID * to_do)
+        whole = voxel * channels * math.prod(target.shape)
+        disk = int(whole * (output_format(path, self.run.output_format).room - (1 - to_do)))
         free_disk = shutil.disk_usage(self.run.output_dir).free
         memory, free = self._slab_bytes(stack, rows, channels), free_memory()
         windows = rows.windows_per_row * len(rows.starts)

@@ -6,28 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bundle.data.nifti_writer import NIFTI_SUFFIXES, write_nifti
 from bundle.data.source import StackSource
+from bundle.data.stack_writer import Volume
 from bundle.data.writer import write_ome_tiff
 from bundle.errors import BundleError
 from bundle.files import folder_written_whole, written_whole
 
-Array = np.ndarray[Any, Any]
 
-
-def _write_ome_tiff(path: Path, array: Array, source: Path, **options: Any) -> None:  # noqa: ARG001
+def _write_ome_tiff(path: Path, array: Volume, source: Path, **options: Any) -> None:  # noqa: ARG001
     write_ome_tiff(path, array, **options)
 
 
-def _write_ome_zarr(path: Path, array: Array, source: Path, **options: Any) -> None:  # noqa: ARG001
+def _write_ome_zarr(path: Path, array: Volume, source: Path, **options: Any) -> None:  # noqa: ARG001
     from bundle.data.zarr_writer import write_ome_zarr  # here alone: zarr takes long to load
 
     write_ome_zarr(path, array, **options)
 
 
-def _write_nifti(path: Path, array: Array, source: Path, **options: Any) -> None:
+def _write_nifti(path: Path, array: Volume, source: Path, **options: Any) -> None:
     write_nifti(path, array, source=source, **options)
 
 
@@ -40,17 +37,41 @@ class OutputFormat:
         write: called with path, array (C, Z, Y, X), the file that it was made from, and, by name, spacing,
             channel_names, colors and attributes.
         whole: gives the temporary path that becomes the final one, called with path and overwrite.
+        keep: makes the file of an OME-Zarr without smaller levels that is filled slab by slab and no longer needed
+            afterwards; called with path, that Zarr, and the rest as `write`.
+        room: bytes on the disk that this takes at most, the OME-Zarr included, for each byte of the array.
     """
 
     ending: str
     write: Callable[..., None]
-    whole: Callable[[Path, bool], AbstractContextManager[Path]] = written_whole
+    whole: Callable[[Path, bool], AbstractContextManager[Path]]
+    keep: Callable[..., None]
+    room: float
+
+
+def _copied(write: Callable[..., None]) -> Callable[..., None]:
+    """Give what makes a file of an OME-Zarr by reading it slab by slab."""
+
+    def keep(path: Path, scratch: Path, source: Path, **options: Any) -> None:
+        import zarr  # here alone: it takes long to load
+
+        write(path, zarr.open_array(scratch / "0", mode="r"), source, **options)
+
+    return keep
+
+
+def _moved(path: Path, scratch: Path, source: Path, **options: Any) -> None:  # noqa: ARG001
+    from bundle.data.zarr_writer import build_pyramid  # here alone: zarr takes long to load
+
+    build_pyramid(scratch)
+    scratch.rename(path)
 
 
 OUTPUT_FORMATS = {
-    "ome-tiff": OutputFormat("_pred.ome.tiff", _write_ome_tiff),
-    "ome-zarr": OutputFormat("_pred.ome.zarr", _write_ome_zarr, folder_written_whole),
-    "nifti": OutputFormat("_pred.nii.gz", _write_nifti),
+    "ome-tiff": OutputFormat("_pred.ome.tiff", _write_ome_tiff, written_whole, _copied(_write_ome_tiff), 2),
+    # Rows and columns are halved from level to level: 1/4 + 1/16 + ... of the full resolution.
+    "ome-zarr": OutputFormat("_pred.ome.zarr", _write_ome_zarr, folder_written_whole, _moved, 4 / 3),
+    "nifti": OutputFormat("_pred.nii.gz", _write_nifti, written_whole, _copied(_write_nifti), 2),
 }
 
 

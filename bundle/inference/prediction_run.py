@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +28,7 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 SUMMARY_NAME = "summary.csv"
 PREVIEW_ENDING = "_pred.png"
 STATISTICS_ENDING = "_pred.json"
+UNFINISHED_ENDING = "_pred.unfinished"
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
 
 
@@ -155,11 +157,29 @@ class PredictionRun:
 
     def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
         """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
-        form = OUTPUT_FORMATS["ome-zarr"] if Path(path) in self.large else output_format(path, self.output_format)
-        endings = (form.ending, PREVIEW_ENDING, STATISTICS_ENDING)
-        name = self.names.get(Path(path), Path(stem(path)))
-        volume, preview, statistics = (self.output_dir / f"{name}{ending}" for ending in endings)
-        return volume, preview, statistics
+        volume = self._output(path, output_format(path, self.output_format).ending)
+        return volume, self._output(path, PREVIEW_ENDING), self._output(path, STATISTICS_ENDING)
+
+    def unfinished(self, path: str | Path) -> Path:
+        """The hidden folder in which one input's prediction is made slab by slab."""
+        place = self._output(path, UNFINISHED_ENDING)
+        return place.with_name(f".{place.name}")
+
+    def _output(self, path: str | Path, ending: str) -> Path:
+        return self.output_dir / f"{self.names.get(Path(path), Path(stem(path)))}{ending}"
+
+    def volumes(self, path: str | Path) -> list[Path]:
+        """The volumes of one input's earlier predictions that are there, of whatever format."""
+        volumes = (self._output(path, form.ending) for form in OUTPUT_FORMATS.values())
+        return [volume for volume in volumes if volume.exists()]
+
+    def remove_volumes(self, path: str | Path) -> None:
+        """Remove the volumes of one input's earlier predictions, see `volumes`."""
+        for volume in self.volumes(path):
+            if volume.is_dir():
+                shutil.rmtree(volume)
+            else:
+                volume.unlink()
 
     @property
     def whole(self) -> list[Path]:
@@ -171,12 +191,12 @@ class PredictionRun:
         return describe_origin(str(path), StackSource.parse(path).path, self.settings)
 
     def is_finished(self, path: Path) -> bool:
-        """Tell whether volume, preview and statistics of an input are there and made from the same."""
-        _, preview, statistics = self.outputs(path)
+        """Tell whether volume, preview and statistics of an input are there, alone, and made from the same."""
+        volume, preview, statistics = self.outputs(path)
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
-            there = preview.exists() and (statistics.parent / record["volume"]).exists()
-            return bool(there and record["origin"] == self.origin(path))
+            there = preview.exists() and self.volumes(path) == [volume]
+            return bool(there and record["volume"] == volume.name and record["origin"] == self.origin(path))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -188,7 +208,8 @@ class PredictionRun:
         """Refuse, before anything is computed, what would lose files.
 
         Raises:
-            BundleError: an output exists and `overwrite` is false, or the output folder cannot be made or written to.
+            BundleError: an output exists and `overwrite` is false or it is an input, or the output folder cannot be
+                made or written to.
         """
         if self.skip_finished and not self.overwrite:
             self.pending = [path for path in self.inputs if not self.is_finished(path)]
@@ -199,7 +220,9 @@ class PredictionRun:
                     len(self.inputs) - len(self.pending),
                     len(self.inputs),
                 )
-        present = [output for path in self.pending for output in self.outputs(path) if output.exists()]
+        standing = ((*self.volumes(path), *self.outputs(path)[1:]) for path in self.pending)
+        present = [output for outputs in standing for output in outputs if output.exists()]
+        self._refuse_inputs(present)
         if present and not self.overwrite:
             others = f", as do {len(present) - 1} more outputs" if len(present) > 1 else ""
             raise BundleError(
@@ -216,6 +239,15 @@ class PredictionRun:
                 "--output_dir."
             ) from error
         self.summary.read()
+
+    def _refuse_inputs(self, outputs: Sequence[Path]) -> None:
+        """Refuse to replace an input."""
+        inputs = {StackSource.parse(path).path.resolve() for path in self.inputs}
+        taken = next((output for output in outputs if output.resolve() in inputs), None)
+        if taken is not None:
+            raise BundleError(
+                f"{taken} is an input and would be replaced by the prediction of another; give another --output_dir."
+            )
 
     def fail(self, path: str | Path, error: Exception) -> None:
         """Record that a stack cannot be predicted, and say so when others are still to be done.

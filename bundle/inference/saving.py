@@ -3,11 +3,13 @@
 import contextlib
 import json
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from monai.transforms import MapTransform
 
 from bundle import __version__
@@ -89,23 +91,44 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         return items
 
     def _save(self, path: str, prediction: Any, meta: Mapping[str, Any], original: Any) -> None:
-        """Write the files of one prediction; the volume is named last, so that its presence means all is there."""
-        files = self.run.outputs(path)
+        """Write the files of one prediction that is in memory."""
         form = output_format(path, self.run.output_format)
         scores, light = prediction.cpu().numpy().astype(np.float32), original[0].cpu().numpy()
         array, channels = self.values.store(scores, light, str(meta["channel_names"][0]))
         spacing = tuple(float(original.affine[axis, axis]) for axis in range(3))
         record = self.record(path, meta, array.shape, spacing, channels)
+        figure = draw_preview(light, scores, self.values.tasks, spacing, Path(path).name)
+        write = partial(form.write, array=array, source=StackSource.parse(path).path)
+        self.publish(path, record, figure, partial(write, **describe_file(channels, spacing)))
+
+    def publish(
+        self, path: str | Path, record: Mapping[str, Any], figure: Figure, write: Callable[[Path], None]
+    ) -> None:
+        """Write the files of one prediction whole under hidden names, then name them, the volume last.
+
+        An earlier prediction's volume, of whatever format, goes just before, so that none ever stands beside the record
+        of another.
+
+        Args:
+            path: the input.
+            record: see `record`.
+            figure: the preview.
+            write: writes the volume to a path.
+        """
+        volume, preview, statistics = self.run.outputs(path)
+        form = output_format(path, self.run.output_format)
         with contextlib.ExitStack() as unfinished:
-            volume = unfinished.enter_context(form.whole(files[0], self.run.overwrite))
-            preview, statistics = (
-                unfinished.enter_context(written_whole(file, self.run.overwrite)) for file in files[1:]
+            hidden_volume = unfinished.enter_context(form.whole(volume, self.run.overwrite))
+            hidden_preview, hidden_statistics = (
+                unfinished.enter_context(written_whole(file, self.run.overwrite)) for file in (preview, statistics)
             )
-            statistics.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            figure = draw_preview(light, scores, self.values.tasks, spacing, Path(path).name)
-            figure.savefig(preview, dpi=100)
-            form.write(volume, array, StackSource.parse(path).path, **describe_file(channels, spacing))
-        logger.info("%s -> %s (with its .png and .json)", Path(path).name, files[0])
+            text = json.dumps(record, indent=2, ensure_ascii=False)
+            hidden_statistics.write_text(text + "\n", encoding="utf-8")
+            figure.savefig(hidden_preview, dpi=100)
+            write(hidden_volume)
+            if self.run.overwrite:
+                self.run.remove_volumes(path)
+        logger.info("%s -> %s (with its .png and .json)", Path(path).name, volume)
 
     def record(
         self,

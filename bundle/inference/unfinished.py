@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from bundle.data.zarr_writer import build_pyramid, create_ome_zarr
+from bundle.data.zarr_writer import create_ome_zarr
 from bundle.errors import BundleError
-from bundle.files import replace_folder, written_whole
+from bundle.files import written_whole
 
 
 class UnfinishedPrediction:
@@ -20,24 +20,24 @@ class UnfinishedPrediction:
     Only whole chunks count as done, so that no half-written one is ever taken over.
 
     Args:
-        volume: final path of the OME-Zarr.
+        folder: the hidden folder.
         origin: what it is made from (see `describe_origin`).
         overwrite: whether an unfinished prediction made from something else may be thrown away.
 
     Attributes:
+        zarr: path of the OME-Zarr.
         state: what must be kept between runs: the origin, `slices_done`, and what `remember` added.
 
     Raises:
         BundleError: there is an unfinished prediction made from something else, and `overwrite` is false.
     """
 
-    def __init__(self, volume: Path, origin: Mapping[str, Any], overwrite: bool = False) -> None:
-        self.volume = volume
-        self.folder = volume.with_name(f".{volume.name}.unfinished")
-        self.zarr = self.folder / volume.name
+    def __init__(self, folder: Path, origin: Mapping[str, Any], overwrite: bool = False) -> None:
+        self.folder = folder
+        self.zarr = self.folder / "volume.ome.zarr"
         self._state_file = self.folder / "state.json"
         self.state: dict[str, Any] = {"origin": dict(origin), "slices_done": 0}
-        if self._state_file.is_file():
+        if self._state_file.is_file() and self.zarr.is_dir():
             self._take_over(overwrite)
 
     def _take_over(self, overwrite: bool) -> None:
@@ -84,11 +84,6 @@ class UnfinishedPrediction:
         level[:, start:stop] = slab
         self.remember(slices_done=stop)
 
-    def build_levels(self) -> None:
-        """Add the smaller levels once every slab is written."""
-        build_pyramid(self.zarr)
-
-    def take_place(self, overwrite: bool) -> None:
-        """Give the OME-Zarr its final name and remove the rest."""
-        replace_folder(self.zarr, self.volume, overwrite)
+    def remove(self) -> None:
+        """Remove the folder, once the prediction stands or cannot go on."""
         shutil.rmtree(self.folder)

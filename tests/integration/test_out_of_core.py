@@ -8,10 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
-import zarr
 from scipy.ndimage import gaussian_filter
 
 from bundle.checkpoint import save_network
@@ -19,6 +19,7 @@ from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
 from bundle.data.zarr_writer import create_ome_zarr
 from bundle.inference import out_of_core
+from bundle.inference.output_format import OUTPUT_FORMATS
 from bundle.inference.unfinished import UnfinishedPrediction
 from bundle.networks import RepMode
 from tests.prediction import predict, sentence_of
@@ -77,7 +78,7 @@ def test_slabs_give_the_prediction_of_the_whole(checkpoint, shape, spacing, opti
     write_ome_tiff("cell.tif", voxels(shape), spacing=spacing, channel_names=["brightfield"])
     predict(checkpoint, input="cell.tif", output_dir="whole", out_of_core=False, **options)
     predict(checkpoint, input="cell.tif", output_dir="slabs", out_of_core=True, **options)
-    whole, slabs = load("whole/cell_pred.ome.tiff"), load("slabs/cell_pred.ome.zarr")
+    whole, slabs = load("whole/cell_pred.ome.tiff"), load("slabs/cell_pred.ome.tiff")
     assert slabs.channel_names == whole.channel_names
     assert slabs.spacing == pytest.approx(whole.spacing)
     for found, expected in zip(slabs.array, whole.array, strict=True):
@@ -90,7 +91,7 @@ def test_slabs_give_the_prediction_of_the_whole(checkpoint, shape, spacing, opti
         assert records[0][key] == records[1][key]
     assert sorted(path.name for path in Path("slabs").iterdir()) == [
         "cell_pred.json",
-        "cell_pred.ome.zarr",
+        "cell_pred.ome.tiff",
         "cell_pred.png",
     ]
 
@@ -103,7 +104,7 @@ def test_ome_zarr_goes_in_and_comes_out(checkpoint):
     level[:] = voxels((40, 40, 36))
     predict(checkpoint, input="cell.tif", output_dir="out", out_of_core=False)
     predict(checkpoint, input="cells.ome.zarr", output_dir="out", out_of_core=True)
-    np.testing.assert_allclose(load("out/cells_pred.ome.zarr").array, load("out/cell_pred.ome.tiff").array, atol=1e-5)
+    np.testing.assert_allclose(load("out/cells_pred.ome.tiff").array, load("out/cell_pred.ome.tiff").array, atol=1e-5)
 
 
 def stop_after(monkeypatch, slabs, error):
@@ -139,11 +140,11 @@ def test_an_interrupted_run_goes_on_from_the_slabs_that_are_done(checkpoint, mon
         written = stop_after(patch, 100, None)
         predict(checkpoint, output_dir="out", **options)
     assert written == [32, 48]
-    np.testing.assert_array_equal(load("out/cell_pred.ome.zarr").array, load("once/cell_pred.ome.zarr").array)
+    np.testing.assert_array_equal(load("out/cell_pred.ome.tiff").array, load("once/cell_pred.ome.tiff").array)
     assert Path("out/cell_pred.png").read_bytes() == Path("once/cell_pred.png").read_bytes()
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "cell_pred.json",
-        "cell_pred.ome.zarr",
+        "cell_pred.ome.tiff",
         "cell_pred.png",
     ]
 
@@ -156,7 +157,7 @@ def test_with_overwrite_an_unfinished_run_with_other_options_begins_anew(checkpo
         sentence_of(checkpoint, **options)
     predict(checkpoint, overlap=0, overwrite=True, **options)
     predict(checkpoint, **{**options, "output_dir": "once"}, overlap=0)
-    np.testing.assert_array_equal(load("out/cell_pred.ome.zarr").array, load("once/cell_pred.ome.zarr").array)
+    np.testing.assert_array_equal(load("out/cell_pred.ome.tiff").array, load("once/cell_pred.ome.tiff").array)
 
 
 def test_what_it_takes_is_told_before(checkpoint, caplog):
@@ -194,12 +195,9 @@ def test_whole_numbers_halve_the_file_and_lead_back_to_the_values(checkpoint, dt
     options = {"tasks": ["dna"], "include_input": True, "output_grid": grid, "output_units": units}
     predict(checkpoint, input="cell.tif", output_dir="whole", out_of_core=False, **options)
     predict(checkpoint, input="cell.tif", output_dir="slabs", out_of_core=True, output_dtype="uint16", **options)
-    whole, slabs = load("whole/cell_pred.ome.tiff").array, load("slabs/cell_pred.ome.zarr").array
+    whole, slabs = load("whole/cell_pred.ome.tiff").array, load("slabs/cell_pred.ome.tiff").array
     assert slabs.dtype == np.uint16
     channels = json.loads(Path("slabs/cell_pred.json").read_text())["channels"]
-    attributes = zarr.open_group("slabs/cell_pred.ome.zarr", mode="r").attrs["repmode-bundle"]
-    for key in ("scale", "offset"):
-        assert attributes[key] == [channel[key] for channel in channels]
     for stored, expected, channel in zip(slabs, whole, channels, strict=True):
         found = stored * channel["scale"] + channel["offset"]
         tolerance = 0.5 * channel["scale"] + 1e-5 * expected.std()
@@ -212,8 +210,44 @@ def test_left_to_itself_it_looks_at_the_free_memory(checkpoint, monkeypatch):
     write_ome_tiff("large.tif", voxels((60, 30, 24)), spacing=SPACING, channel_names=["bf"])
     monkeypatch.setattr(out_of_core, "free_memory", lambda: 3_000_000)
     predict(checkpoint, input=["small.tif", "large.tif"], output_dir="out", overlap=0)
-    assert {path.name for path in Path("out").glob("*_pred.ome*")} == {"small_pred.ome.tiff", "large_pred.ome.zarr"}
-    assert zarr.open_group("out/large_pred.ome.zarr", mode="r")["0"].shape == (2, 60, 30, 24)
+    assert {path.name for path in Path("out").glob("*_pred.ome*")} == {"small_pred.ome.tiff", "large_pred.ome.tiff"}
+    assert load("out/large_pred.ome.tiff").array.shape == (2, 60, 30, 24)
+
+
+@pytest.mark.parametrize("name", OUTPUT_FORMATS)
+def test_the_format_is_the_users_whatever_the_memory(checkpoint, name):
+    """Slab by slab and whole, the same files but for the rounding of the values."""
+    write_ome_tiff("cell.tif", voxels((40, 20, 300)), spacing=SPACING, channel_names=["bf"])
+    for folder, slabs in (("whole", False), ("slabs", True)):
+        predict(checkpoint, input="cell.tif", output_dir=folder, out_of_core=slabs, output_format=name)
+    found, expected = (sorted(path.name for path in Path(folder).iterdir()) for folder in ("slabs", "whole"))
+    volume = f"cell{OUTPUT_FORMATS[name].ending}"
+    assert found == expected == sorted(["cell_pred.json", volume, "cell_pred.png"])
+    slabs, whole = (load(f"{folder}/{volume}") for folder in ("slabs", "whole"))
+    assert slabs.channel_names == whole.channel_names
+    np.testing.assert_allclose(slabs.array, whole.array, atol=1e-5 * whole.array.std())
+
+
+def test_a_nifti_stays_where_it_is_slab_by_slab_too(checkpoint):
+    image = nibabel.Nifti1Image(voxels((40, 20, 24))[0].transpose(2, 1, 0), np.diag([-0.25, 0.2, 0.35, 1]))
+    image.header.set_xyzt_units("micron")
+    nibabel.save(image, "scan.nii")
+    predict(checkpoint, input="scan.nii", output_dir="out", out_of_core=True, tasks=["dna"])
+    found = nibabel.load("out/scan_pred.nii.gz")
+    assert found.shape == image.shape
+    np.testing.assert_allclose(found.affine, image.affine, rtol=1e-5)
+
+
+def test_another_format_replaces_the_earlier_volume_or_is_refused(checkpoint):
+    write_ome_tiff("cell.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    options = {"input": "cell.tif", "output_dir": "out"}
+    predict(checkpoint, output_format="ome-zarr", **options)
+    sentence = sentence_of(checkpoint, tasks=["dna"], **options)
+    assert sentence.startswith("out/cell_pred.ome.zarr exists already, as do 2 more outputs; give --overwrite True")
+    predict(checkpoint, tasks=["dna"], overwrite=True, **options)
+    assert {path.name for path in Path("out").iterdir()} == {"cell_pred.json", "cell_pred.ome.tiff", "cell_pred.png"}
+    predict(checkpoint, overwrite=True, output_format="ome-zarr", out_of_core=True, **options)
+    assert {path.name for path in Path("out").iterdir()} == {"cell_pred.json", "cell_pred.ome.zarr", "cell_pred.png"}
 
 
 def test_many_stacks_in_one_run_and_again(checkpoint, caplog):

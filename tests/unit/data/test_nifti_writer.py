@@ -66,11 +66,11 @@ def test_nothing_is_overwritten_unasked_nor_left_half_written(tmp_path, array, m
     with pytest.raises(BundleError, match=r"a\.nii\.gz exists already"):
         write_nifti(path, array[:1], spacing=SPACING, channel_names=["a"])
 
-    def fail(_, path):
-        path.write_bytes(b"half")
+    def fail(_, file):
+        file.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(nibabel.Nifti1Image, "to_filename", fail)
+    monkeypatch.setattr(nibabel.Nifti1Header, "write_to", fail)
     with pytest.raises(OSError, match="disk full"):
         write_nifti(path, array[:1], spacing=SPACING, channel_names=["a"], overwrite=True)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["precious"]

@@ -8,7 +8,7 @@ from monai.transforms import SaveImage, SaveImaged
 
 from bundle.data.nifti_writer import NiftiWriter
 from bundle.data.reader import FileReader
-from bundle.data.stack_writer import storable
+from bundle.data.stack_writer import stored_dtype
 from bundle.data.writer import OMETiffWriter
 from bundle.data.zarr_writer import OMEZarrWriter
 from bundle.errors import BundleError
@@ -65,4 +65,4 @@ def test_nifti_of_a_nifti_keeps_its_place(tmp_path, image):
 
 def test_numbers_that_no_file_holds_are_refused():
     with pytest.raises(BundleError, match=r"a\.nii cannot be written: it does not hold complex64"):
-        storable("a.nii", np.zeros((1, 2, 3, 4), np.complex64))
+        stored_dtype("a.nii", np.dtype(np.complex64))

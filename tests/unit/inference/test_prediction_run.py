@@ -179,6 +179,23 @@ def test_a_csv_without_stacks_is_an_error(folder, content):
         find_stacks(folder / "list.csv")
 
 
+def test_an_input_is_never_an_output(folder):
+    run = PredictionRun([folder / "a.ome.tiff", folder / "a_pred.ome.tiff"], folder, overwrite=True)
+    with pytest.raises(BundleError, match=r"a_pred\.ome\.tiff is an input.*--output_dir"):
+        run.check()
+    assert (folder / "a_pred.ome.tiff").exists()
+
+
+def test_a_prediction_beside_one_of_another_format_is_not_finished(folder):
+    run = make_run(folder)
+    write_prediction(run, folder / "b.tif")
+    assert run.is_finished(folder / "b.tif")
+    (folder / "out" / "b_pred.ome.zarr").mkdir()
+    assert not run.is_finished(folder / "b.tif")
+    with pytest.raises(BundleError, match=r"b_pred\.ome\.zarr exists already|b_pred\.ome\.tiff exists already"):
+        run.check()
+
+
 def write_prediction(run, path):
     volume, preview, statistics = run.outputs(path)
     volume.parent.mkdir(exist_ok=True)
