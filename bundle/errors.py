@@ -35,6 +35,23 @@ def find_sentence(error: BaseException | None) -> str | None:
     return None
 
 
+def find_file_fault(error: BaseException, where: str) -> str | None:
+    """Find what is wrong with the file that was being read, if anything is.
+
+    Args:
+        error: an exception, perhaps raised from others.
+        where: the file, for what the operating system says.
+
+    Returns:
+        The sentence of the BundleError, or what the operating system says in the OSError, that `error` is or came from; None when the file
+        is not at fault.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return find_sentence(error) or (None if cause is None else f"{where}: {cause}")
+
+
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """Show a BundleError as its sentence, Ctrl-C as one word, and anything else as Python does."""
     if issubclass(kind, KeyboardInterrupt):

@@ -13,7 +13,7 @@ from bundle.data.reader import FileReader
 from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
 from bundle.data.table import listed_file, read_table
-from bundle.errors import BundleError, find_sentence
+from bundle.errors import BundleError, find_file_fault
 from bundle.inference.matching import matching
 from bundle.inference.origin import describe_origin
 from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
@@ -256,10 +256,7 @@ class PredictionRun:
             path: the stack.
             error: what was raised; all but BundleErrors and OSErrors are raised again, not being the file's fault.
         """
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__cause__
-        sentence = find_sentence(error) or (f"{path}: {cause}" if cause is not None else None)
+        sentence = find_file_fault(error, str(path))
         if sentence is None:
             raise error
         self.failures[Path(path)] = sentence

@@ -39,3 +39,12 @@ def _find_task(task: int | str, known: Sequence[str]) -> int:
     if isinstance(task, int) and 0 <= task < len(known):
         return task
     raise BundleError(f"There is no task {task!r}: choose from {', '.join(known)}.")
+
+
+def choose_tasks(wanted: int | str | Sequence[int] | Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Give the names of the wanted tasks among the known ones; None wants all.
+
+    Raises:
+        BundleError: as `find_tasks`.
+    """
+    return list(known) if wanted is None else [known[index] for index in find_tasks(wanted, known)]
