@@ -43,8 +43,8 @@ def find_file_fault(error: BaseException, where: str) -> str | None:
         where: the file, for what the operating system says.
 
     Returns:
-        The sentence of the BundleError, or what the operating system says in the OSError, that `error` is or came from; None when the file
-        is not at fault.
+        The sentence of the BundleError, or what the operating system says in the OSError, that `error` is or came from;
+        None when the file is not at fault.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):

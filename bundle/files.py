@@ -70,6 +70,35 @@ def folder_written_whole(path: str | Path, overwrite: bool = False) -> Iterator[
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def files_written_together(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a hidden folder in `folder` (made when missing); at the end the files in it move to places in `folder`.
+
+    Args:
+        folder: where the files belong.
+        overwrite: whether files that stand there already may be replaced; others stay.
+
+    Yields:
+        The hidden folder, to be filled by the body.
+
+    Raises:
+        BundleError: a file exists and `overwrite` is false; then none has moved.
+    """
+    folder = Path(folder)
+    temporary = folder / f".{uuid.uuid4().hex}.partial"
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        moves = [(file, folder / file.relative_to(temporary)) for file in temporary.rglob("*") if file.is_file()]
+        for _, final in moves:
+            refuse_existing(final, overwrite)
+        for file, final in moves:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = False) -> None:
     """Rename a finished folder to its final name; a folder (or file) that may be replaced goes once the new is there.
 

@@ -1,26 +1,33 @@
-"""The evaluation's CSV files: a row a volume, and a row a task."""
+"""The evaluation's report: a table with a row a volume, one with a row a task, and figures."""
 
+import csv
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from ignite.engine import Engine, Events
 
 from bundle.errors import BundleError
+from bundle.evaluation.figures import OVERVIEW, TaskFigures, figure_name
+from bundle.evaluation.stacks import MeasurableStacks
 from bundle.evaluation.table import Row, format_csv, format_table, summarize_tasks
-from bundle.files import refuse_existing, written_whole
+from bundle.files import files_written_together, refuse_existing
 from bundle.networks import RepMode
+
+logger = logging.getLogger(__name__)
 
 VOLUMES = "volumes.csv"
 TASKS = "tasks.csv"
-OVERVIEW = "overview.png"
 
 
-def check_report_dir(output_dir: str | Path, network: object, overwrite: bool) -> None:
+def check_report_dir(output_dir: str | Path, network: object, tasks: Sequence[str], overwrite: bool) -> None:
     """Check, before any work, that an evaluation can be done and written.
 
     Args:
         output_dir: folder of the report.
         network: the network that is to be evaluated.
+        tasks: names of the tasks.
         overwrite: whether the report of an earlier evaluation may be replaced.
 
     Raises:
@@ -28,26 +35,40 @@ def check_report_dir(output_dir: str | Path, network: object, overwrite: bool) -
     """
     if not isinstance(network, RepMode):
         raise BundleError("The checkpoint holds a compact net of single tasks; evaluate the model.pt it was made from.")
-    for name in (VOLUMES, TASKS, OVERVIEW):
-        refuse_existing(Path(output_dir) / name, overwrite)
+    for name in (VOLUMES, TASKS, OVERVIEW, *map(figure_name, tasks)):
+        refuse_existing(Path(output_dir).expanduser() / name, overwrite)
 
 
-class VolumeReport:
-    """Writes `volumes.csv` and `tasks.csv` once all volumes are done, and prints the tasks' table.
+class EvaluationReport:
+    """Writes `volumes.csv`, `tasks.csv` and the figures once all volumes are done, and prints the tasks' table.
+
+    Its files come together at the end, so that an evaluation that fails leaves none of them.
 
     Args:
         output_dir: folder of the report.
+        stacks: the stacks; those that could not be measured have a row, too, which says why.
         metrics: names of the evaluator's metrics, which keep their values for each volume, in the order of columns.
         tasks: names of the tasks, in the order of rows.
+        spacing: voxel size in micrometres (Z, Y, X) of the volumes.
         overwrite: whether the report of an earlier evaluation may be replaced.
     """
 
-    def __init__(self, output_dir: str | Path, metrics: Sequence[str], tasks: Sequence[str], overwrite: bool) -> None:
-        self.output_dir = Path(output_dir)
+    def __init__(
+        self,
+        output_dir: str | Path,
+        stacks: MeasurableStacks,
+        metrics: Sequence[str],
+        tasks: Sequence[str],
+        spacing: Sequence[float],
+        overwrite: bool,
+    ) -> None:
+        self.output_dir = Path(output_dir).expanduser()
+        self.stacks = stacks
         self.metrics = list(metrics)
         self.tasks = list(tasks)
         self.overwrite = overwrite
-        self.volumes: list[dict[str, str]] = []
+        self.figures = TaskFigures(tasks, spacing)
+        self.done: list[int] = []
 
     def attach(self, engine: Engine) -> None:
         """Attach to the evaluator."""
@@ -55,22 +76,52 @@ class VolumeReport:
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def _note(self, engine: Engine) -> None:
-        self.volumes += [{"file": sample["file"], "task": sample["task_name"]} for sample in engine.state.batch]
+        for sample, output in zip(engine.state.batch, engine.state.output, strict=True):
+            index = int(sample["index"])
+            self.done.append(index)
+            if torch.isfinite(output["pred"]).all():
+                self.figures.keep(index, sample, output)
+            else:
+                row, file = (self.stacks.data[index][key] for key in ("row", "file"))
+                self.stacks.fail(index, f"{row}: the prediction of {file} is not finite; give --amp False.")
 
     def write(self, engine: Engine) -> None:
-        """Write both files.
+        """Write all files.
 
         Raises:
             BundleError: a file is there already.
         """
-        values = {metric: engine.state.metric_details[metric].flatten().tolist() for metric in self.metrics}
-        volumes: list[Row] = [
-            {**volume, **{metric: values[metric][index] for metric in self.metrics}}
-            for index, volume in enumerate(self.volumes)
-        ]
-        rows = summarize_tasks(volumes, self.tasks, self.metrics)
-        for name, table in ((VOLUMES, volumes), (TASKS, rows)):
-            with written_whole(self.output_dir / name, self.overwrite) as temporary:
-                temporary.write_text(format_csv(table), encoding="utf-8")
+        details = engine.state.metric_details
+        values = {
+            index: {metric: float(details[metric][place]) for metric in self.metrics}
+            for place, index in enumerate(self.done)
+            if index not in self.stacks.failures
+        }
+        if not values:
+            return
+        volumes = [self._row(index, values.get(index, {})) for index in range(len(self.stacks.data))]
+        rows = summarize_tasks([volumes[index] for index in values], self.tasks, self.metrics)
+        earlier = self._earlier_figures()
+        with files_written_together(self.output_dir, self.overwrite) as folder:
+            for name, table in ((VOLUMES, volumes), (TASKS, rows)):
+                (folder / name).write_text(format_csv(table), encoding="utf-8")
+            self.figures.write(folder, values, self.metrics[0])
+        for figure in earlier - {self.output_dir / figure_name(str(row["task"])) for row in rows}:
+            figure.unlink(missing_ok=True)
         print(format_table(rows, self.metrics))
         print(f"Report: {self.output_dir}")
+
+    def _row(self, index: int, values: dict[str, float]) -> Row:
+        """One volume's row."""
+        entry, error = self.stacks.data[index], self.stacks.failures.get(index, "")
+        status = "failed" if error else "measured"
+        measured = {metric: values.get(metric, float("nan")) for metric in self.metrics}
+        return {"file": entry["file"], "task": entry["task_name"], "status": status, **measured, "error": error}
+
+    def _earlier_figures(self) -> set[Path]:
+        """The figures of the report that is to be replaced, lest those of other tasks stay beside the new one."""
+        table = self.output_dir / TASKS
+        if not table.exists():
+            return set()
+        with table.open(newline="", encoding="utf-8") as file:
+            return {self.output_dir / figure_name(row["task"]) for row in csv.DictReader(file) if row.get("task")}

@@ -8,7 +8,7 @@ from typing import Any
 
 from bundle.data.manifest import match_task, read_manifest, read_tasks
 from bundle.errors import BundleError
-from bundle.networks.task import find_tasks
+from bundle.networks.task import choose_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def read_entries(
         BundleError: the manifest is missing or wrong, or has no row of the wanted tasks in the split; or a
             wanted task is not the network's.
     """
-    wanted = list(tasks) if only is None else [tasks[index] for index in find_tasks(only, tasks)]
+    wanted = choose_tasks(only, tasks)
     path = Path(dataset_dir) / MANIFEST
     others = [task for task in read_tasks(path) if match_task(task, tasks) not in tasks]
     entries = read_manifest(path, split, [*tasks, *others])

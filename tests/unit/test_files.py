@@ -1,7 +1,7 @@
 import pytest
 
 from bundle.errors import BundleError
-from bundle.files import folder_written_whole, written_whole
+from bundle.files import files_written_together, folder_written_whole, written_whole
 
 
 def write(path, meanwhile, overwrite=False):
@@ -69,3 +69,24 @@ def test_a_folder_that_fails_leaves_nothing_and_keeps_the_old(tmp_path):
         write_half_a_folder(path)
     assert list(tmp_path.iterdir()) == [path]
     assert list(path.iterdir()) == []
+
+
+def fill(folder, overwrite):
+    with files_written_together(folder, overwrite) as hidden:
+        (hidden / "sub").mkdir()
+        (hidden / "sub" / "a.txt").write_text("new")
+        (hidden / "b.txt").write_text("new")
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_written_together_come_all_or_none(tmp_path):
+    (tmp_path / "b.txt").write_text("old")
+    with pytest.raises(BundleError, match=r"b\.txt exists already"):
+        fill(tmp_path, overwrite=False)
+    assert contents(tmp_path) == {"b.txt": "old"}
+    fill(tmp_path, overwrite=True)
+    assert contents(tmp_path) == {"sub/a.txt": "new", "b.txt": "new"}
+    assert not list(tmp_path.glob(".*"))
