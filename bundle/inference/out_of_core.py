@@ -25,6 +25,7 @@ from bundle.inference.large_stack import LargeStack
 from bundle.inference.memory import free_memory, is_out_of_memory
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
 from bundle.inference.output_format import output_format
+from bundle.inference.output_values import NotFiniteError
 from bundle.inference.prediction_run import PredictionRun
 from bundle.inference.preview import draw_planes
 from bundle.inference.preview_planes import PreviewPlanes
@@ -160,7 +161,11 @@ class OutOfCore:
                 with tqdm(total=lazy.shape[1], desc=f"{path.name}: statistics", unit="slice") as bar:
                     stack.measure(rows.depth, bar.update)
                 unfinished.remember(statistics=stack.statistics)
-            self._fill(path, stack, rows, unfinished)
+            try:
+                self._fill(path, stack, rows, unfinished)
+            except NotFiniteError:  # what is done would be in the way of the other precision
+                unfinished.remove()
+                raise
 
     def _rows(self, stack: LargeStack, unfinished: "UnfinishedPrediction") -> WindowRows:
         """Choose the windows, or take those that the slabs of an interrupted run were predicted with."""
@@ -179,7 +184,7 @@ class OutOfCore:
         for start, scores in self._slabs(path, stack, rows, unfinished.slices_done, level.chunks[1]):
             stop = start + scores.shape[1]
             light = stack.light(grid, start, stop)[0].numpy() if values.include_input else None
-            unfinished.write(level, start, values.store_slab(scores.numpy(), light, channels))
+            unfinished.write(level, start, values.store_slab(scores.numpy(), light, channels, str(path)))
         meta = {
             "channel_names": [stack.channel_name],
             "spacing": stack.own.spacing,

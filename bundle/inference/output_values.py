@@ -22,6 +22,10 @@ Z_LOWEST = -16.0  # the least z-score that uint16 holds where scales are settled
 Z_STEP = 0.001
 
 
+class NotFiniteError(BundleError):
+    """A prediction holds NaN or infinity, and so will any other try with the same network and precision."""
+
+
 @dataclass(frozen=True)
 class StoredChannel:
     """One channel of a file.
@@ -54,6 +58,7 @@ class OutputValues:
         units: "zscore" as the network predicts, or "camera": grey values as the training data's.
         dtype: "float32", or "uint16" with scale and offset for each channel.
         include_input: whether the transmitted light, in its own grey values, stands before the tasks.
+        precision: in which the network computes, for the error where its numbers overflow.
 
     Raises:
         BundleError: unknown units or dtype, or camera units of a task whose statistics are not known.
@@ -66,6 +71,7 @@ class OutputValues:
         units: str = "zscore",
         dtype: str = "float32",
         include_input: bool = False,
+        precision: str = "fp32",
     ) -> None:
         if units not in UNITS:
             raise BundleError(f"output_units is {units!r}; give --output_units one of {', '.join(UNITS)}.")
@@ -82,9 +88,10 @@ class OutputValues:
         self.units = units
         self.dtype = dtype
         self.include_input = include_input
+        self.precision = precision
 
     def store(
-        self, prediction: FloatArray, original: FloatArray, input_channel: str
+        self, prediction: FloatArray, original: FloatArray, input_channel: str, where: str = "a stack"
     ) -> tuple[FloatArray, list[StoredChannel]]:
         """Give what the file holds for one stack.
 
@@ -92,11 +99,15 @@ class OutputValues:
             prediction: z-scores (T, Z, Y, X).
             original: the transmitted light (Z, Y, X) in its own grey values, on the same grid.
             input_channel: its name.
+            where: the stack, for the error.
 
         Returns:
             The stored numbers (C, Z, Y, X), float32 or uint16, and a description of each channel.
+
+        Raises:
+            NotFiniteError: there is NaN or infinity among them.
         """
-        volumes = self._volumes(prediction, original)
+        volumes = self._volumes(prediction, original, where)
         channels = self._channels(input_channel)
         if self.dtype == "float32":
             return np.stack(volumes).astype(np.float32), channels
@@ -126,7 +137,11 @@ class OutputValues:
         ]
 
     def store_slab(
-        self, prediction: FloatArray, original: FloatArray | None, channels: Sequence[StoredChannel]
+        self,
+        prediction: FloatArray,
+        original: FloatArray | None,
+        channels: Sequence[StoredChannel],
+        where: str = "a stack",
     ) -> FloatArray:
         """Give what the file holds for a slab of a stack, by channels that are settled.
 
@@ -135,11 +150,15 @@ class OutputValues:
             original: the transmitted light (z, Y, X) in its own grey values, on the same grid; None will do where the
                 file does not include it.
             channels: what `settle` gave.
+            where: the stack, for the error.
 
         Returns:
             The stored numbers (C, z, Y, X), float32 or uint16; values beyond uint16's range become its ends.
+
+        Raises:
+            NotFiniteError: there is NaN or infinity among them.
         """
-        volumes = self._volumes(prediction, original)
+        volumes = self._volumes(prediction, original, where)
         if self.dtype == "float32":
             return np.stack(volumes).astype(np.float32)
         return np.stack(
@@ -157,7 +176,7 @@ class OutputValues:
         ]
         return [StoredChannel(input_channel, INPUT_UNITS, INPUT_COLOR)] * self.include_input + channels
 
-    def _volumes(self, prediction: FloatArray, original: FloatArray | None) -> list[FloatArray]:
+    def _volumes(self, prediction: FloatArray, original: FloatArray | None, where: str) -> list[FloatArray]:
         """Give the channels' values (Z, Y, X) in the units asked for, the transmitted light first where wanted."""
         volumes = list(prediction)
         if self.units == "camera":
@@ -165,10 +184,26 @@ class OutputValues:
                 volume * self.target_statistics[task][1] + self.target_statistics[task][0]
                 for task, volume in zip(self.tasks, volumes, strict=True)
             ]
+        self._check_finite(volumes, where)
         if not self.include_input:
             return volumes
         assert original is not None, "the transmitted light is included"
         return [original, *volumes]
+
+    def _check_finite(self, volumes: Sequence[FloatArray], where: str) -> None:
+        """Refuse predictions with NaN or infinity."""
+        bad = [task for task, volume in zip(self.tasks, volumes, strict=True) if not np.isfinite(volume).all()]
+        if not bad:
+            return
+        advice = (
+            "check the stack for grey values far from all others, or give another --checkpoint"
+            if self.precision == "fp32"
+            else "give --precision fp32"
+        )
+        raise NotFiniteError(
+            f"The prediction of {', '.join(bad)} for {where} holds NaN or infinity, as the network's numbers overflow "
+            f"in {self.precision}; {advice}."
+        )
 
 
 def _quantized(volumes: list[FloatArray], channels: list[StoredChannel]) -> tuple[FloatArray, list[StoredChannel]]:

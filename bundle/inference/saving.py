@@ -43,6 +43,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         units: see `OutputValues`.
         dtype: see `OutputValues`.
         include_input: see `OutputValues`.
+        precision: see `OutputValues`.
 
     Raises:
         BundleError: as `OutputValues`.
@@ -61,13 +62,14 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         units: str = "zscore",
         dtype: str = "float32",
         include_input: bool = False,
+        precision: str = "fp32",
     ) -> None:
         super().__init__(keys)
         self.image_key = image_key
         self.original_key = original_key
         self.run = run
         self.inferer = inferer
-        self.values = OutputValues(tasks, target_statistics, units, dtype, include_input)
+        self.values = OutputValues(tasks, target_statistics, units, dtype, include_input, precision)
         self.checkpoint = checkpoint
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -94,7 +96,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         """Write the files of one prediction that is in memory."""
         form = output_format(path, self.run.output_format)
         scores, light = prediction.cpu().numpy().astype(np.float32), original[0].cpu().numpy()
-        array, channels = self.values.store(scores, light, str(meta["channel_names"][0]))
+        array, channels = self.values.store(scores, light, str(meta["channel_names"][0]), path)
         spacing = tuple(float(original.affine[axis, axis]) for axis in range(3))
         record = self.record(path, meta, array.shape, spacing, channels)
         figure = draw_preview(light, scores, self.values.tasks, spacing, Path(path).name)

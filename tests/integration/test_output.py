@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bioio import BioImage
 from bundle.checkpoint import save_network
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
+from bundle.engines.torch_engine import TorchEngine
 from bundle.errors import find_sentence
 from bundle.networks import RepMode
 from tests import prediction
@@ -139,6 +141,52 @@ def test_a_wrong_knob_is_one_sentence_before_anything_is_written(predict, option
         predict(**options)
     assert found in find_sentence(caught.value)
     assert list(Path().glob("out/*")) == []
+
+
+@pytest.mark.parametrize(
+    ("slabs", "dtype", "bad", "precision"),
+    [
+        (False, "float32", np.nan, "bf16"),
+        (True, "uint16", np.nan, "bf16"),
+        (False, "uint16", np.inf, "fp32"),
+        (True, "float32", np.inf, "fp32"),
+    ],
+)
+def test_a_network_that_overflows_fails_that_stack_alone(
+    array, overflowing, tmp_path, caplog, slabs, dtype, bad, precision
+):
+    """Reduced precision overflows where single does not, and single where weights or grey values are broken."""
+    bright = array.copy()
+    bright[0, 2, 10, 12] = 60_000
+    write_ome_tiff("bright.tif", bright, spacing=SPACING, channel_names=["brightfield"])
+    overflowing(bad)
+    save_network(RepMode(["dna", "zo1"], base_width=2), tmp_path / "even.pt")
+    options = {"precision": precision, "engine": "torch", "output_dtype": dtype, "out_of_core": slabs}
+    stacks = ["bright.tif", "cell.tif"]
+    sentence = prediction.sentence_of(tmp_path / "even.pt", input=stacks, output_dir="out", **options)
+    assert sentence.startswith("1 of 2 stacks could not be predicted (bright.tif)")
+    advice = "give --precision fp32." if precision == "bf16" else "give another --checkpoint."
+    assert re.search(f"prediction of zo1 for bright.tif holds NaN.* overflow in {precision};.*{advice}", caplog.text)
+    assert np.isfinite(FileReader().load("out/cell_pred.ome.tiff").array).all()
+    assert not list(Path("out").glob("*bright*"))
+    assert not list(Path("out").glob(".*"))
+
+
+@pytest.fixture
+def overflowing(monkeypatch):
+    """Let the network answer one task with a value that is not finite in a voxel that is bright."""
+
+    def start(value):
+        forward = TorchEngine.forward
+
+        def overflow(self, windows):
+            prediction = forward(self, windows)
+            prediction[:, 1][windows[:, 0] > 20] = value
+            return prediction
+
+        monkeypatch.setattr(TorchEngine, "forward", overflow)
+
+    return start
 
 
 @pytest.mark.usefixtures("array")
