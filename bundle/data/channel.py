@@ -26,8 +26,8 @@ def find_channel(names: Sequence[str], channel: int | str | None, where: str) ->
 
     Args:
         names: the stack's channel names.
-        channel: its index (from 0), its name (case does not matter), or None for the only channel, else the one
-            whose name says brightfield, transmitted light, phase or DIC.
+        channel: its name (case does not matter), such as "405", or where none is called so, its index from 0; None for
+            the only channel, else the one whose name says brightfield, transmitted light, phase or DIC.
         where: the file, for the error.
 
     Returns:
@@ -40,12 +40,13 @@ def find_channel(names: Sequence[str], channel: int | str | None, where: str) ->
     if channel is None:
         found = [index for index, name in enumerate(names) if len(names) == 1 or TRANSMITTED_LIGHT.search(name)]
         problem = f"has {len(found) or 'no'} channels named as transmitted light"
-    elif isinstance(channel, int):
-        found = [channel] if 0 <= channel < len(names) else []
-        problem = f"has no channel {channel}"
     else:
-        found = [index for index, name in enumerate(names) if name.casefold() == channel.strip().casefold()]
+        wanted = str(channel).strip()
+        found = [index for index, name in enumerate(names) if name.casefold() == wanted.casefold()]
         problem = f"has {len(found) or 'no'} channel{'s' if found else ''} named '{channel}'"
+        if not found and re.fullmatch(r"-?\d+", wanted):  # a wavelength that is a name is no index
+            found = [int(wanted)] if 0 <= int(wanted) < len(names) else []
+            problem = f"has no channel {channel}"
     if len(found) != 1:
         raise BundleError(f"{where} {problem}; choose one by name or index ({listed}).")
     return found[0]

@@ -106,7 +106,7 @@ def test_a_report_is_not_overwritten_unasked(evaluate, tmp_path):
     [
         ({"checkpoint": "/nowhere/model.pt"}, "/nowhere/model.pt"),
         ({"dataset_dir": "/nowhere"}, "/nowhere/dataset.csv"),
-        ({"split": "holdout"}, "There is no split 'holdout'"),
+        ({"split": "holdout"}, "--split is 'holdout'; give one of train"),
         ({"tasks": ["lamin_b1"]}, "There is no task 'lamin_b1': choose from zo1, tom20, dna"),
     ],
 )

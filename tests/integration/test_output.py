@@ -129,10 +129,10 @@ def test_a_far_spacing_is_told(predict, caplog):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        ({"output_format": "png"}, "output_format is 'png'; give --output_format one of ome-tiff, ome-zarr, nifti."),
-        ({"output_dtype": "int8"}, "output_dtype is 'int8'; give --output_dtype one of float32, uint16."),
-        ({"output_units": "volts"}, "output_units is 'volts'; give --output_units one of zscore, camera."),
-        ({"output_grid": "mine"}, "output_grid is 'mine'; give --output_grid one of input, network."),
+        ({"output_format": "png"}, "--output_format is 'png'; give one of ome-tiff, ome-zarr, nifti."),
+        ({"output_dtype": "int8"}, "--output_dtype is 'int8'; give one of float32, uint16."),
+        ({"output_units": "volts"}, "--output_units is 'volts'; give one of zscore, camera."),
+        ({"output_grid": "mine"}, "--output_grid is 'mine'; give one of input, network."),
         ({"output_units": "camera"}, "does not know the camera units of zo1"),
     ],
 )

@@ -6,6 +6,8 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
+from bundle.knobs import read_knobs
+
 ROOT = Path(__file__).parents[2]
 LAST_KNOB = {"train.yaml": "overwrite", "evaluate.yaml": "amp"}
 
@@ -15,9 +17,10 @@ def read(name):
 
 
 def knobs(name):
-    """The keys from `bundle_root` to the last knob."""
-    keys = list(read(name))
-    return keys[keys.index("bundle_root") : keys.index(LAST_KNOB[name]) + 1]
+    """The names of what a person may set, and `bundle_root`; `verbose` is for what `run` starts with."""
+    names = ["bundle_root", *(knob.name for knob in read_knobs(ROOT / "configs" / name))]
+    assert LAST_KNOB[name] in names
+    return [knob for knob in names if knob != "verbose"]
 
 
 ALL_KNOBS = [(name, knob) for name in LAST_KNOB for knob in knobs(name)]

@@ -49,7 +49,12 @@ def test_by_index_or_name(channel, index):
     assert find_channel(["bf", "dna"], channel, "f") == index
 
 
-@pytest.mark.parametrize("channel", [2, -1, "rna", "1"])
+@pytest.mark.parametrize(("channel", "index"), [("488", 2), (488, 2), ("1", 1), ("0", 0)])
+def test_a_channel_named_by_a_wavelength(channel, index):
+    assert find_channel(["bf", "405", "488"], channel, "f") == index
+
+
+@pytest.mark.parametrize("channel", [2, -1, "rna", "2"])
 def test_a_channel_that_is_not_there_lists_those_that_are(channel):
     with pytest.raises(BundleError, match=r"cell\.tif has no channel.*0: bf, 1: dna"):
         find_channel(["bf", "dna"], channel, "cell.tif")

@@ -1,0 +1,134 @@
+"""What a config runs first: every option is checked by name and by value before anything loads."""
+
+import inspect
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from monai.bundle import ConfigParser
+
+from bundle.errors import BundleError, install_excepthook
+from bundle.knobs.knob import CONFIGS, Knob, configs, read_knobs, unknown_option
+from bundle.knobs.listing import list_knobs
+from bundle.knobs.literal import as_literal, is_special
+from bundle.knobs.words import Words, monai_words
+
+HELP = ("help", "h")
+QUIET = ("ignite", "monai")
+
+
+def start_workflow(config: str) -> None:
+    """Check what was given to the config whose expression calls this, and put the understood values in its place.
+
+    To be the first of `run`, and of `initialize` where the bundle can be imported that early. Where MONAI's command
+    line was used, the values are made of the words that were typed, else of what the parser has.
+
+    Args:
+        config: the config's name, such as "inference.yaml".
+
+    Raises:
+        BundleError: an option does not exist, its value is not of its kind, or a word belongs to no option.
+        SystemExit: help was asked for and is printed.
+    """
+    install_excepthook()
+    parser = _running_parser()
+    knobs = read_knobs(CONFIGS / config)
+    typed = monai_words()
+    if any(name in parser.config for name in HELP):
+        print(list_knobs(f"python -m monai.bundle run --config_file configs/{config}", knobs))
+        sys.exit(0)
+    if typed is not None:
+        check_loose_words([word for word in typed.loose if word[0] not in parser], knobs)
+    check_names(parser.config, knobs, config)
+    update(parser, knobs, typed)
+    verbose = parser.config.get("verbose") is True
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _running_parser() -> ConfigParser:
+    """Find the parser that evaluates this very expression: MONAI gives it to no expression, so it is in the calls."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        parser = frame.f_locals.get("self")
+        if isinstance(parser, ConfigParser):
+            return parser
+        frame = frame.f_back
+    raise RuntimeError("start_workflow is for the expressions of a config.")
+
+
+def check_loose_words(loose: Sequence[tuple[str, str]], knobs: Sequence[Knob]) -> None:
+    """Refuse words that belong to no option, such as those a shell made of an unquoted pattern.
+
+    Raises:
+        BundleError: there is one.
+    """
+    if not loose:
+        return
+    word, before = loose[0]
+    kind = next((knob.kind for knob in knobs if knob.name == before), "")
+    if kind in ("names", "numbers"):
+        advice = f"join the values by commas: --{before} first,second"
+    elif kind == "path":
+        advice = f'put quotes around a pattern or a path with spaces: --{before} "*.tif"'
+    else:
+        advice = "begin each option with two dashes: --name value"
+    raise BundleError(f"The word '{word}' belongs to no option; {advice}.")
+
+
+def check_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> None:
+    """Refuse what the config has no use for: plain data at its top that neither it nor another config refers to.
+
+    Raises:
+        BundleError: there is such an entry.
+    """
+    known = set(yaml.load((CONFIGS / config).read_text(encoding="utf-8"), yaml.CSafeLoader))
+    for name in content:
+        if name in known or name == ConfigParser.meta_key or not _is_plain(content[name]):
+            continue
+        others = {other: value for other, value in content.items() if other != name}
+        if not re.search(rf"@{re.escape(name)}\b", str(others)):
+            raise unknown_option(name, knobs, config, [other for other in configs() if other.name != config])
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is data alone: nothing for MONAI to make or run."""
+    if isinstance(value, dict):
+        return "_target_" not in value and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return not (isinstance(value, str) and value.startswith("$"))
+
+
+def update(parser: ConfigParser, knobs: Sequence[Knob], typed: Words | None) -> None:
+    """Put the understood values of the knobs that differ from the config's own into the parser.
+
+    Raises:
+        BundleError: a value is not of its knob's kind.
+    """
+    changed = {}
+    for knob in knobs:
+        given = parser.config[knob.name]
+        word = None if typed is None else word_of(knob, typed)
+        if word is not None:
+            value = as_literal(knob.read(word))
+        elif (type(given) is type(knob.default) and given == knob.default) or is_special(given):
+            continue
+        else:
+            value = as_literal(knob.read(given))
+        if type(value) is not type(given) or value != given:
+            changed[knob.name] = value
+    if changed:
+        parser.update(changed)
+        parser.parse(reset=True)
+
+
+def word_of(knob: Knob, typed: Words) -> str | None:
+    """Give the word that was typed for a knob, "False" for --noname and --no-name; None where there is none."""
+    if knob.name in typed.options:
+        return typed.options[knob.name]
+    negated = any(typed.options.get(f"no{dash}{knob.name}") == "True" for dash in ("", "_"))
+    return "False" if negated and knob.kind == "flag" else None

@@ -1,0 +1,116 @@
+"""The knobs of a config, read from the block at its top: name, default, kind and comment of each."""
+
+import difflib
+import functools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bundle.errors import BundleError
+from bundle.knobs.kinds import KINDS, ONE_OF, find_kind, is_nothing, kind_of_default
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+BUNDLE_ROOT = "bundle_root"  # what MONAI asks every config for, no knob of ours
+COMMENTED = re.compile(r"^(?P<name>[A-Za-z]\w*):(?P<value>.*?)\s#\s(?P<comment>.*)$")
+KIND_AND_TEXT = re.compile(rf"(?P<kind>{'|'.join(KINDS)}|{ONE_OF}[^:]+): (?P<text>.*)")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One knob.
+
+    Attributes:
+        name: what it is called on the command line, after two dashes.
+        default: what the config says.
+        kind: name of its kind, see `bundle.knobs.kinds`.
+        text: what it is for.
+        required: whether it has to be given.
+    """
+
+    name: str
+    default: Any
+    kind: str
+    text: str
+    required: bool = False
+
+    def read(self, value: Any) -> Any:
+        """Make the knob's value of a word, or of what Python or YAML has.
+
+        Raises:
+            BundleError: the value is not of the knob's kind.
+        """
+        if self.default is None and not self.required and is_nothing(value):
+            return None
+        kind = find_kind(self.kind)
+        try:
+            return kind.read(value)
+        except BundleError:
+            raise
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BundleError(f"--{self.name} is {value!r}; give {kind.wanted}.") from error
+
+
+@functools.cache
+def read_knobs(config: Path) -> tuple[Knob, ...]:
+    """Read the knobs of a config: the commented lines from `bundle_root` to the first line that has no comment.
+
+    A comment begins with the knob's kind where the default does not tell it: `tasks: null # names: structures`.
+
+    Args:
+        config: the YAML file.
+
+    Raises:
+        ValueError: a knob's kind is not known.
+    """
+    knobs = []
+    for line in _top_block(config.read_text(encoding="utf-8").splitlines()):
+        found = COMMENTED.match(line)
+        assert found is not None, line
+        default = yaml.safe_load(found["value"])
+        told = KIND_AND_TEXT.match(found["comment"])
+        kind, text = (told["kind"], told["text"]) if told else (kind_of_default(default), found["comment"])
+        if kind is None:
+            raise ValueError(f"{config.name}: say the kind of {found['name']} at the start of its comment.")
+        knobs.append(Knob(found["name"], default, kind, text))
+    return tuple(knobs)
+
+
+def _top_block(lines: Sequence[str]) -> list[str]:
+    """The lines of the knobs."""
+    start = next(index for index, line in enumerate(lines) if line.startswith(f"{BUNDLE_ROOT}:")) + 1
+    block = []
+    for line in lines[start:]:
+        if line and not line.startswith("#"):
+            if not COMMENTED.match(line) or not line[0].isalpha():
+                break
+            block.append(line)
+    return block
+
+
+def configs() -> list[Path]:
+    """List the configs of this bundle that have knobs of their own."""
+    return [path for path in sorted(CONFIGS.glob("*.yaml")) if f"\n{BUNDLE_ROOT}:" in path.read_text(encoding="utf-8")]
+
+
+def unknown_option(name: str, knobs: Iterable[Knob], where: str, others: Sequence[Path] = ()) -> BundleError:
+    """Make the sentence for an option that does not exist.
+
+    Args:
+        name: what was given.
+        knobs: those there are.
+        where: the config or command they belong to.
+        others: configs that might have it instead.
+    """
+    names = [knob.name for knob in knobs]
+    elsewhere = [config.name for config in others if any(knob.name == name for knob in read_knobs(config))]
+    if elsewhere:
+        return BundleError(f"--{name} is an option of {' and '.join(elsewhere)}, not of {where}; leave it out.")
+    longer = [known for known in names if known.startswith(name) or name.startswith(known)]
+    close = longer[:1] or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return BundleError(f"There is no option --{name} in {where}; did you mean --{close[0]}?")
+    return BundleError(f"There is no option --{name} in {where}; --help lists those there are.")

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bundle.data.source import ALL
+from bundle.engines.make import ENGINES
+from bundle.errors import BundleError
+from bundle.knobs import Knob, read_knobs
+from bundle.knobs.kinds import find_kind
+from bundle.knobs.knob import configs, unknown_option
+from bundle.knobs.listing import list_knobs
+
+CONFIG = """
+imports:
+- $import torch
+bundle_root: "$1" # folder
+input: "$@bundle_root + '/a'" # path: stacks, as many: as you like
+
+# How
+roi_size: [1, 2, 3] # window
+tasks: null # names: structures
+overwrite: false # whether files may be replaced
+dataset_dir: "@input"
+later: 3 # no knob
+"""
+
+
+def test_knobs_are_the_commented_block_at_the_top(tmp_path):
+    (tmp_path / "a.yaml").write_text(CONFIG)
+    assert read_knobs(tmp_path / "a.yaml") == (
+        Knob("input", "$@bundle_root + '/a'", "path", "stacks, as many: as you like"),
+        Knob("roi_size", [1, 2, 3], "numbers", "window"),
+        Knob("tasks", None, "names", "structures"),
+        Knob("overwrite", False, "flag", "whether files may be replaced"),
+    )
+
+
+def test_a_knob_whose_kind_nothing_tells_is_an_error_of_ours(tmp_path):
+    (tmp_path / "a.yaml").write_text("bundle_root: 1 # folder\nscene: null # which scene\n")
+    with pytest.raises(ValueError, match="say the kind of scene"):
+        read_knobs(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("config", configs(), ids=lambda path: path.name)
+def test_every_default_is_of_its_knobs_kind(config):
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    knobs = read_knobs(config)
+    assert {"output_dir", "overwrite", "device", "checkpoint", "verbose"} - {knob.name for knob in knobs} <= {
+        "checkpoint"
+    }
+    for knob in knobs:
+        assert knob.default == content[knob.name]
+        if not str(knob.default).startswith("$"):
+            assert knob.read(knob.default) == knob.default
+
+
+def test_the_choices_are_those_of_the_code():
+    kinds = {knob.name: knob for knob in read_knobs(Path("configs") / "inference.yaml")}
+    assert kinds["engine"].kind == "one of " + ", ".join(["auto", *ENGINES])
+    assert kinds["scene"].read(ALL) == ALL
+    windows = yaml.safe_load(Path("configs/inference.yaml").read_text(encoding="utf-8"))["windows"]["ways"]
+    assert kinds["quality"].kind == "one of " + ", ".join(windows)
+
+
+def test_knobs_that_configs_share_are_of_one_kind():
+    kinds = {}
+    for config in configs():
+        for knob in read_knobs(config):
+            kinds.setdefault(knob.name, set()).add(knob.kind)
+    assert {name for name, found in kinds.items() if len(found) > 1} == set()
+
+
+def test_a_slip_is_told_the_nearest_option():
+    knobs = read_knobs(Path("configs/inference.yaml").resolve())
+    for slip, meant in [("task", "tasks"), ("spacings", "spacing"), ("outputdir", "output_dir"), ("devise", "device")]:
+        assert str(unknown_option(slip, knobs, "x")) == f"There is no option --{slip} in x; did you mean --{meant}?"
+    assert "--help lists" in str(unknown_option("zzz", knobs, "x"))
+
+
+def test_an_option_of_another_config_is_told_so():
+    knobs = read_knobs(Path("configs/inference.yaml").resolve())
+    error = unknown_option("max_epochs", knobs, "inference.yaml", configs())
+    assert str(error) == "--max_epochs is an option of train.yaml, not of inference.yaml; leave it out."
+    assert isinstance(error, BundleError)
+
+
+@pytest.mark.parametrize("config", configs(), ids=lambda path: path.name)
+def test_help_lists_every_knob_with_its_text(config):
+    listed = list_knobs("do", read_knobs(config))
+    for knob in read_knobs(config):
+        assert f"\n  --{knob.name} ({find_kind(knob.kind).wanted}; " in listed
+        assert knob.text.split()[0] in listed
+    assert "$" not in listed
