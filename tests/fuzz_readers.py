@@ -48,7 +48,7 @@ TIFFS = {
     "tiled.ome.tif": {"ome": True, "compression": "zstd", "tile": (16, 16), "metadata": {"axes": "CZYX"}},
     "predicted.tif": {"compression": "lzma", "predictor": True, "rowsperstrip": 5, "metadata": {"axes": "CZYX"}},
     "jpeg2000.tif": {"compression": "jpeg2000", "metadata": {"axes": "CZYX"}},
-    "sized.ome.tif": {"ome": True, "metadata": {"axes": "CZYX", "PhysicalSizeX": 0.1, "PhysicalSizeXUnit": "nm"}},
+    "sized.ome.tif": {"ome": True, "metadata": {"axes": "CZYX", "PhysicalSizeX": 100, "PhysicalSizeXUnit": "nm"}},
 }
 
 

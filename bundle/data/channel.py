@@ -10,7 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ensure_tuple_rep
 
-from bundle.data.lazy_stack import UNNAMED_CHANNEL
+from bundle.data.advice import ADVICE, Advice
+from bundle.data.lazy_stack import UNNAMED_CHANNEL, LazyStack
 from bundle.errors import BundleError
 
 # "dic" and "phase" only as words of their own: "prediction" and "metaphase" name other things.
@@ -19,16 +20,20 @@ TRANSMITTED_LIGHT = re.compile(
     r"(?<![a-z])(phase|dic|bf|tl|trans)(?![a-z])",
     re.IGNORECASE,
 )
+MOST_LISTED = 12  # channels that an error names
 
 
-def find_channel(names: Sequence[str], channel: int | str | None, where: str) -> int:
+def find_channel(
+    names: Sequence[str], channel: float | str | None, where: str, advice: str = "choose one by name or index"
+) -> int:
     """Find one channel.
 
     Args:
         names: the stack's channel names.
-        channel: its name (case does not matter), such as "405", or where none is called so, its index from 0; None for
-            the only channel, else the one whose name says brightfield, transmitted light, phase or DIC.
+        channel: its name (case does not matter; a number may be a name, such as a wavelength), else its index (from 0),
+            or None for the only channel, else the one whose name says brightfield, transmitted light, phase or DIC.
         where: the file, for the error.
+        advice: what the user can do, for the error.
 
     Returns:
         The index of the channel.
@@ -36,20 +41,39 @@ def find_channel(names: Sequence[str], channel: int | str | None, where: str) ->
     Raises:
         BundleError: no such channel, or None fits none or several; it lists the channels.
     """
-    listed = ", ".join(f"{index}: {name}" for index, name in enumerate(names))
     if channel is None:
         found = [index for index, name in enumerate(names) if len(names) == 1 or TRANSMITTED_LIGHT.search(name)]
         problem = f"has {len(found) or 'no'} channels named as transmitted light"
     else:
         wanted = str(channel).strip()
-        found = [index for index, name in enumerate(names) if name.casefold() == wanted.casefold()]
-        problem = f"has {len(found) or 'no'} channel{'s' if found else ''} named '{channel}'"
-        if not found and re.fullmatch(r"-?\d+", wanted):  # a wavelength that is a name is no index
-            found = [int(wanted)] if 0 <= int(wanted) < len(names) else []
-            problem = f"has no channel {channel}"
+        found = [index for index, name in enumerate(names) if name.strip().casefold() == wanted.casefold()]
+        problem = f"has {len(found) or 'no'} channel{'s' if found else ''} named '{wanted}'"
+        if not found and wanted.isdecimal():
+            found = [int(wanted)] if int(wanted) < len(names) else []
+            problem = f"has no channel {wanted}"
     if len(found) != 1:
-        raise BundleError(f"{where} {problem}; choose one by name or index ({listed}).")
+        listed = [f"{index}: {name}" for index, name in enumerate(names)]
+        if len(listed) > MOST_LISTED:
+            listed[MOST_LISTED - 1 : -1] = ["..."]
+        raise BundleError(f"{where} {problem}; {advice} ({', '.join(listed)}).")
     return found[0]
+
+
+def choose_channel(lazy: LazyStack, channel: float | str | None, advice: Advice) -> int:
+    """Find one channel of an open stack, see `find_channel`; channels that may be slices are told.
+
+    Raises:
+        BundleError: as `find_channel`, and none is named where the file has single planes of several nameless channels.
+    """
+    names = lazy.channel_names
+    nameless = not any(lazy.scene.channel_names)
+    if channel is None and lazy.shape[1] == 1 and len(names) > 1 and nameless:
+        axes = advice.axes.format(axes=lazy.named_axes.replace("Z", "").replace("C", "Z"))
+        raise BundleError(
+            f"{lazy.path} holds {len(names)} channels of one slice without names ({lazy.named_axes}); if these are its "
+            f"slices, {axes}, else {advice.channel}."
+        )
+    return find_channel(names, channel, str(lazy.path), advice.channel)
 
 
 class SelectChanneld(MapTransform):  # type: ignore[misc]
@@ -68,7 +92,7 @@ class SelectChanneld(MapTransform):  # type: ignore[misc]
     def __init__(
         self,
         keys: KeysCollection,
-        channel: int | str | None = None,
+        channel: float | str | None = None,
         channel_keys: KeysCollection | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -82,12 +106,17 @@ class SelectChanneld(MapTransform):  # type: ignore[misc]
         """Select the channel of each stack."""
         items = dict(data)
         for key, channel_key in self.key_iterator(items, self.channel_keys):
-            channel = self.channel if channel_key is None else items[channel_key]
-            items[key] = select_channel(items[key], channel)
+            if channel_key is None:
+                items[key] = select_channel(items[key], self.channel)
+            else:
+                advice = ADVICE["manifest"].channel.format(column=channel_key)
+                items[key] = select_channel(items[key], items[channel_key], advice)
         return items
 
 
-def select_channel(image: torch.Tensor, channel: int | str | None) -> torch.Tensor:
+def select_channel(
+    image: torch.Tensor, channel: float | str | None, advice: str = ADVICE["options"].channel
+) -> torch.Tensor:
     """Keep one channel of a stack (C, Z, Y, X), see `find_channel`; gives (1, Z, Y, X) of the same dtype."""
     meta = image.meta if isinstance(image, MetaTensor) else {}
     where = str(meta.get("filename_or_obj", "The stack"))
@@ -96,7 +125,7 @@ def select_channel(image: torch.Tensor, channel: int | str | None) -> torch.Tens
     names = list(meta.get("channel_names", ()))
     if len(names) != image.shape[0]:
         names = [UNNAMED_CHANNEL.format(index) for index in range(image.shape[0])]
-    index = find_channel(names, channel, where)
+    index = find_channel(names, channel, where, advice)
     selected = image[index : index + 1]
     if isinstance(selected, MetaTensor):
         selected.meta["channel_names"] = [names[index]]

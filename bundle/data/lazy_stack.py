@@ -30,12 +30,14 @@ class Scene:
             S for the colours of a pixel.
         spacing: voxel size in micrometres (Z, Y, X); None where the file says nothing reliable.
         channel_names: a name a channel, as far as the file has them.
+        guessed: whether the file says nothing of its axes, so that `axes` are only the usual ones.
     """
 
     source: Any
     axes: str
     spacing: Sizes
     channel_names: Sequence[str | None] = ()
+    guessed: bool = False
 
 
 class StackFile(ABC):

@@ -117,8 +117,8 @@ def read_manifest(path: str | Path, split: str, tasks: Sequence[str]) -> list[di
 
     Returns:
         One dictionary a row: `image`, `target` (absolute paths, see `listed_file`), `image_channel`, `target_channel`
-        (name, index or None), `task` (index into `tasks`), `task_name` and `row` ("Line 7 of dataset.csv"); an
-        optional stack that a row leaves empty has no keys.
+        (name or index as text, or None), `task` (index into `tasks`), `task_name` and `row` ("Line 7 of dataset.csv");
+        an optional stack that a row leaves empty has no keys.
 
     Raises:
         BundleError: as `read_rows`; also an unknown or empty split, or tasks that are not among `tasks`.
@@ -141,13 +141,8 @@ def _entry(row: ManifestRow, path: Path, line: int, tasks: list[str]) -> dict[st
     for key in STACKS:
         if name := getattr(row, key):
             entry[key] = str(listed_file(path, name))
-            entry[f"{key}_channel"] = _channel(getattr(row, f"{key}_channel"))
+            entry[f"{key}_channel"] = getattr(row, f"{key}_channel") or None
     return entry
-
-
-def _channel(text: str) -> str | int | None:
-    """A channel as written in the file: a whole number is an index, anything else a name, nothing is None."""
-    return int(text) if text.isdecimal() else text or None
 
 
 def write_manifest(path: str | Path, rows: Iterable[ManifestRow], overwrite: bool = False) -> None:

@@ -52,7 +52,7 @@ class NiftiStackFile(StackFile):
         unit = UNITS.get(self._image.header.get_xyzt_units()[0])
         axes = AXES[: len(self._voxels.shape)]
         names = _channel_names(self._image.header.extensions)
-        return Scene(self._voxels, axes, scaled_pixel_size(sizes[::-1], [unit] * 3), names)
+        return Scene(self._voxels, axes, scaled_pixel_size(sizes[::-1], [unit] * 3, default_unit="mm"), names)
 
 
 def _channel_names(extensions: Iterable[Any]) -> list[str]:

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from bundle.data.lazy_stack import MappedArray, Scene, StackFile
+from bundle.data.pixel_size import UNKNOWN
 from bundle.data.stack import StackReader
 
 AXES = "TCZYX"
-NO_SPACING = (None, None, None)
 
 
 class NumpyReader(StackReader):
     """MONAI reader of NumPy arrays; see `StackReader` for arguments, array and metadata.
 
-    The axes of an array are the last ones of TCZYX; the arrays of a .npz file are its scenes. There is no voxel size.
+    The axes of an array are the last ones of TCZYX, unless its shape speaks against it; the arrays of a .npz file are
+    its scenes. There is no voxel size.
     """
 
     suffixes = (".npy", ".npz")
@@ -60,4 +61,4 @@ def _scene(array: Any) -> Scene:
     """An array as a scene."""
     if not 2 <= len(array.shape) <= len(AXES):
         raise ValueError(f"it has {len(array.shape)} axes, a stack has 2 to {len(AXES)}")
-    return Scene(array, AXES[-len(array.shape) :], NO_SPACING)
+    return Scene(array, AXES[-len(array.shape) :], UNKNOWN, guessed=True)

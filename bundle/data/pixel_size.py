@@ -1,107 +1,122 @@
-"""Voxel sizes from the metadata of files: OME-XML, ImageJ's description, resolution tags, scales with a unit."""
+"""Voxel sizes: units of length in any spelling, sizes that a light microscope can have, and which source is believed.
+
+A file may hold several sources, each with its own unit: OME-XML, its maker's metadata, ImageJ's text, resolution tags.
+They are believed in that order, axis by axis (`first_known`).
+"""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import tifffile
+from bundle.errors import BundleError
 
 Sizes = tuple[float | None, float | None, float | None]
 
-# Micrometres in one unit; the keys are compared in lower case, both micro signs written as "u".
+UNKNOWN: Sizes = (None, None, None)
+
+# Micrometres in one unit; `_unit_name` brings the spellings of people and programs to these names.
 MICROMETRES = {
     "m": 1e6,
-    "meter": 1e6,
     "dm": 1e5,
-    "decimeter": 1e5,
     "cm": 1e4,
-    "centimeter": 1e4,
     "mm": 1e3,
-    "millimeter": 1e3,
     "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
     "nm": 1e-3,
-    "nanometer": 1e-3,
     "pm": 1e-6,
-    "picometer": 1e-6,
     "å": 1e-4,
-    "angstrom": 1e-4,
     "in": 25400.0,
-    "inch": 25400.0,
-    "\\u00b5m": 1.0,
 }
+LONG_NAMES = {
+    "micron": "um",
+    "angstrom": "å",
+    "ångström": "å",
+    "ångstrom": "å",
+    "inch": "in",
+    "inche": "in",
+    '"': "in",
+    "u": "um",
+}
+PREFIXES = {"": "", "deci": "d", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
+METRE = re.compile(rf"({'|'.join(PREFIXES)})[ -]?met(?:er|re)")
+# Both micro signs, as ImageJ and HTML escape them, and as UTF-8 read as Latin-1 shows them.
+MICRO = re.compile(r"\\u00b5|\\u03bc|&#181;|&micro;|â[µμ]|î¼|[µμ]")
 
-# Resolution tags without a word from a microscope are often a printer's or a screen's dots per inch (72 dpi is
-# 353 µm, 1200 dpi is 21 µm); no light microscope samples cells more coarsely than this.
-LARGEST_PLAUSIBLE_PIXEL = 10.0
+# No light microscope samples cells more finely or coarsely, in micrometres: what lies outside is another unit (nm or mm
+# taken for µm) or a printer's or screen's dots per inch (72 dpi are 353 µm, 1200 dpi are 21 µm).
+SMALLEST_VOXEL = 0.01
+LARGEST_VOXEL = 20.0
 
 
 def in_micrometres(size: float | str | None, unit: str | None) -> float | None:
-    """Convert a size to micrometres; None when the size is not positive or the unit is not a length.
+    """Convert a size to micrometres; a negative one (a stage that moves down) is its absolute value.
 
     Args:
         size: the number as the file holds it.
         unit: its unit, in any of the usual spellings.
+
+    Returns:
+        The size; None when it is zero or no number, or when the unit is not a length.
     """
-    factor = MICROMETRES.get((unit or "").strip().lower().replace("µ", "u").replace("μ", "u"))
+    factor = MICROMETRES.get(_unit_name(unit or ""))
     try:
-        value = float(size) * factor if size is not None and factor is not None else math.nan
-    except ValueError:
+        value = abs(float(size)) * factor if size is not None and factor is not None else math.nan
+    except (ValueError, TypeError):
         return None
     return value if 0 < value < math.inf else None
 
 
-def ome_pixel_size(pixels: Mapping[str, str]) -> Sizes:
-    """Voxel size (Z, Y, X) in micrometres from the attributes of an OME `Pixels` element; µm is OME's default."""
+def _unit_name(spelled: str) -> str:
+    """The short name of the unit: "Micrometres", "microns" and "µm" are "um"."""
+    name = MICRO.sub("u", str(spelled).strip().strip("[]().\0").strip().lower())
+    singular = name[:-1] if len(name) > 2 and name.endswith("s") else name
+    metre = METRE.fullmatch(singular)
+    return f"{PREFIXES[metre[1]]}m" if metre else LONG_NAMES.get(singular, singular)
+
+
+def is_possible(size: float | None) -> bool:
+    """Tell whether a light microscope can have voxels of this size in micrometres."""
+    return size is not None and SMALLEST_VOXEL <= size <= LARGEST_VOXEL
+
+
+def check_possible(where: str, sizes: Sequence[float | None], advice: str) -> None:
+    """Refuse a voxel size that no light microscope has.
+
+    Args:
+        where: the file or knob that gives it.
+        sizes: in micrometres (Z, Y, X); None = unknown.
+        advice: what the user can do.
+
+    Raises:
+        BundleError: one of the sizes is impossible.
+    """
+    if any(size is not None and not is_possible(size) for size in sizes):
+        shown = " x ".join("?" if size is None else f"{size:.6g}" for size in sizes)
+        raise BundleError(
+            f"{where} gives voxels of {shown} µm (Z, Y, X), but no light microscope has any below {SMALLEST_VOXEL:g} "
+            f"or above {LARGEST_VOXEL:g} µm, so that the unit or the number is wrong; {advice}."
+        )
+
+
+def first_known(*sources: Sizes) -> Sizes:
+    """The size of each axis (Z, Y, X) from the first of the sources that has one."""
     depth, height, width = (
-        in_micrometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "ZYX"
+        next((size for size in sizes if size is not None), None) for sizes in zip(*sources, strict=True)
     )
     return depth, height, width
 
 
-def imagej_pixel_size(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> Sizes:
-    """Voxel size (Z, Y, X) from a description's `spacing` and `unit` and the resolution tags (pixels per unit)."""
-    unit = re.sub(r"\s", "", str(metadata.get("unit", "")))
-    depth = in_micrometres(metadata.get("spacing"), unit)
-    height, width = (in_micrometres(_tag_pixel(page, f"{axis}Resolution"), unit) for axis in "YX")
-    return depth, height, width
-
-
-def plain_pixel_size(page: tifffile.TiffPage) -> Sizes:
-    """Pixel size (None, Y, X) from the plain resolution tags, where it is one that a microscope can have."""
-    tag = page.tags.get("ResolutionUnit")
-    unit = {2: "inch", 3: "cm"}.get(int(tag.value) if tag is not None else 1)
-    sizes = [in_micrometres(_tag_pixel(page, f"{axis}Resolution"), unit) for axis in "YX"]
-    height, width = (size if size is not None and size <= LARGEST_PLAUSIBLE_PIXEL else None for size in sizes)
-    return None, height, width
-
-
-def scaled_pixel_size(sizes: Sequence[Any], units: Sequence[str | None]) -> Sizes:
+def scaled_pixel_size(sizes: Sequence[Any], units: Sequence[str | None], default_unit: str | None = None) -> Sizes:
     """Voxel size (Z, Y, X) in micrometres from sizes and units that libraries may have filled in without being told.
 
-    Without a unit a size is taken as micrometres, but 1 x 1 x 1 says nothing. Nor does a pixel no light microscope has:
-    NIfTI's millimetres are often only its default.
+    Without a unit a size is taken as micrometres. 1 x 1 x 1 says nothing without a unit, nor in a format's default one.
 
     Args:
         sizes: of a voxel (Z, Y, X).
         units: theirs; None or an empty text where the file names none.
+        default_unit: the unit that the format's libraries write when they are not told any.
     """
-    if not any(units) and all(size == 1 for size in sizes):
-        return None, None, None
+    if all(size == 1 for size in sizes) and all(unit in (None, "", default_unit) for unit in units):
+        return UNKNOWN
     depth, height, width = (in_micrometres(size, unit or "µm") for size, unit in zip(sizes, units, strict=True))
-    if any(size is not None and size > LARGEST_PLAUSIBLE_PIXEL for size in (height, width)):
-        return None, None, None
     return depth, height, width
-
-
-def _tag_pixel(page: tifffile.TiffPage, name: str) -> float | None:
-    """Units per pixel from a resolution tag, a fraction of pixels per unit."""
-    tag = page.tags.get(name)
-    if tag is None:
-        return None
-    pixels, units = tag.value
-    return units / pixels if pixels else None

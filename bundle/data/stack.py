@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from monai.data import ImageReader
 
+from bundle.data.advice import ADVICE
 from bundle.data.axes import check_axes, settle_axes
-from bundle.data.channel import find_channel
+from bundle.data.channel import choose_channel
 from bundle.data.lazy_stack import LazyStack, StackFile, one_sentence
-from bundle.data.pixel_size import Sizes
+from bundle.data.pixel_size import Sizes, check_possible
 from bundle.data.source import StackSource
 from bundle.errors import BundleError
 
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 SPATIAL_AXES = "ZYX"
 EVERY_CHANNEL = "all"
-SINGLE_SLICES = " of one slice"
 
 
 @dataclass(frozen=True)
@@ -43,35 +43,49 @@ class Stack:
     channel_names: list[str]
 
 
-def check_spacing(spacing: float | Sequence[float]) -> tuple[float, float, float]:
+def check_spacing(spacing: float | Sequence[float], knob: str = "spacing") -> tuple[float, float, float]:
     """Make three sizes (Z, Y, X) of a user's spacing in micrometres; one number stands for all three.
 
+    Args:
+        spacing: what was given.
+        knob: the option that gave it, for the error.
+
     Raises:
-        BundleError: not one or three positive numbers.
+        BundleError: not one or three positive numbers, or none that a light microscope can have.
     """
     sizes = [spacing] * 3 if isinstance(spacing, (int, float)) else list(spacing)
     if len(sizes) != 3 or not all(isinstance(size, (int, float)) and 0 < size < math.inf for size in sizes):
         raise BundleError(
-            f"The spacing {spacing!r} is not a voxel size; give three positive numbers in micrometres as "
-            '--spacing "[Z,Y,X]".'
+            f"The {knob} {spacing!r} is not a voxel size; give three positive numbers in micrometres as "
+            f'--{knob} "[Z,Y,X]".'
         )
     depth, height, width = map(float, sizes)
+    check_possible(f"The option --{knob}", (depth, height, width), f'give it in micrometres, as --{knob} "[Z,Y,X]"')
     return depth, height, width
+
+
+def unknown_axes(spacing: Sizes) -> str:
+    """The letters of the axes (Z, Y, X) along which a voxel size is unknown."""
+    return "".join(axis for axis, size in zip(SPATIAL_AXES, spacing, strict=True) if size is None)
 
 
 class StackReader(ImageReader):  # type: ignore[misc]
     """Base of the readers: a subclass names its suffixes and says how a file of its format is opened.
 
     Use as `LoadImaged(reader=..., dtype=None, ensure_channel_first=True)`; the image is (C, Z, Y, X) and its `meta`
-    holds `spacing` (micrometres, Z, Y, X), `channel_names`, `axes` as the file names them, `affine` = diag(spacing, 1),
-    `original_channel_dim` = 0
-    and `filename_or_obj`. Where a file holds several scenes or time points, the path says which, see `StackSource`.
+    holds `spacing` (micrometres, Z, Y, X), `assumed` (the letters of axes whose size is the default), `channel_names`,
+    `axes` as the file names them, `affine` = diag(spacing, 1), `original_channel_dim` = 0 and `filename_or_obj`. Where a file holds several scenes or time points, the path says which, see `StackSource`.
 
     Args:
         spacing: voxel size in micrometres (Z, Y, X) to believe instead of the file's; None = the file's.
         default_spacing: voxel size of files that give none, taken with a warning.
         channel: the one channel to read, as `find_channel` takes it (None = that of transmitted light); "all" = each.
         axes: letters of TCZYX for the axes of the files' arrays instead of what the files say; None = the files'.
+        advice: how the files are named, so that errors say what can be done there: "options" on a command line,
+            "manifest" in a dataset.csv.
+
+    Raises:
+        BundleError: `spacing` or `default_spacing` is no voxel size, or `axes` are none.
     """
 
     suffixes: tuple[str, ...] = ()
@@ -81,12 +95,14 @@ class StackReader(ImageReader):  # type: ignore[misc]
         self,
         spacing: float | Sequence[float] | None = None,
         default_spacing: float | Sequence[float] = (0.29, 0.29, 0.29),
-        channel: int | str | None = EVERY_CHANNEL,
+        channel: float | str | None = EVERY_CHANNEL,
         axes: str | None = None,
+        advice: str = "options",
     ) -> None:
         super().__init__()
+        self.advice = ADVICE[advice]
         self.spacing = None if spacing is None else check_spacing(spacing)
-        self.default_spacing = check_spacing(default_spacing)
+        self.default_spacing = check_spacing(default_spacing, "default_spacing")
         self.channel = channel
         self.axes = None if axes is None else check_axes(axes)
 
@@ -112,7 +128,8 @@ class StackReader(ImageReader):  # type: ignore[misc]
             The stack, to be closed by the caller, its axes as the user or else the file names them.
 
         Raises:
-            BundleError: the file is not a stack this format can give, or the scene or time point is not there.
+            BundleError: the file is not a stack this format can give, the scene or time point is not there, or the file
+                gives voxels of an impossible size and the user none.
         """
         source = StackSource.parse(path)
         self._check_there(source.path)
@@ -121,11 +138,13 @@ class StackReader(ImageReader):  # type: ignore[misc]
             file = self.open_file(source.path)
             try:
                 scenes = [f"{index}: {name}" for index, name in enumerate(file.scene_names)]
-                index = _choose(source.path, "scene", source.scene, len(scenes), f" ({', '.join(scenes)})")
-                scene = settle_axes(source.path, file.scene(index), self.axes)
+                listed = f"{len(scenes)} scenes ({', '.join(scenes)})"
+                index = _choose(source.path, source.scene, len(scenes), listed, "scene", self.advice.scene)
+                scene = settle_axes(source.path, file.scene(index), self.axes, self.advice)
+                if self.spacing is None:
+                    check_possible(str(source.path), scene.spacing, self.advice.spacing)
                 stack = LazyStack(source.path, kind, file, scene)
-                slices = SINGLE_SLICES if stack.shape[1] == 1 else f" of {stack.shape[1]} slices"
-                stack.timepoint = _choose(source.path, "timepoint", source.timepoint, stack.timepoints, slices)
+                stack.timepoint = self._choose_timepoint(source, stack)
             except BaseException:
                 file.close()
                 raise
@@ -144,6 +163,17 @@ class StackReader(ImageReader):  # type: ignore[misc]
                 dict(zip(self.axes or scene.axes, scene.source.shape, strict=False)).get("T", 1) for scene in scenes
             ]
 
+    def _choose_timepoint(self, source: StackSource, stack: LazyStack) -> int:
+        """The index of the time point that is wanted; time points of one slice may be its slices."""
+        flat = stack.shape[1] == 1
+        slices = "one slice" if flat else f"{stack.shape[1]} slices"
+        advice = self.advice.timepoint
+        if source.timepoint is None and flat:
+            axes = stack.named_axes.replace("Z", "").replace("T", "Z")
+            advice += f"; if these are its slices, {self.advice.axes.format(axes=axes)}"
+        found = f"{stack.timepoints} timepoints of {slices}"
+        return _choose(source.path, source.timepoint, stack.timepoints, found, "timepoint", advice)
+
     def _check_there(self, path: Path) -> None:
         """Refuse a path where nothing stands, and a folder that is no stack."""
         if not path.exists() or (path.is_dir() and not self.reads_folder(path)):
@@ -159,7 +189,7 @@ class StackReader(ImageReader):  # type: ignore[misc]
         with self.open(path) as lazy:
             names = lazy.channel_names
             every = self.channel == EVERY_CHANNEL
-            chosen = range(len(names)) if every else [find_channel(names, self.channel, str(path))]
+            chosen = range(len(names)) if every else [choose_channel(lazy, self.channel, self.advice)]
             with one_sentence(lazy.path, lazy.kind):
                 if len(chosen) == 1:
                     array = lazy.read(chosen[0])[None]
@@ -215,6 +245,7 @@ class StackReader(ImageReader):  # type: ignore[misc]
             "spatial_shape": np.asarray(stack.array.shape[1:]),
             "original_channel_dim": 0,
             "spacing": spacing,
+            "assumed": "" if self.spacing else unknown_axes(stack.spacing),
             "channel_names": stack.channel_names,
             "axes": stack.axes,
         }
@@ -223,15 +254,15 @@ class StackReader(ImageReader):  # type: ignore[misc]
         """The user's spacing, else the file's, else the default with a warning that names the override."""
         if self.spacing is not None:
             return self.spacing
-        unknown = [axis for axis, size in zip(SPATIAL_AXES, stack.spacing, strict=True) if size is None]
+        unknown = unknown_axes(stack.spacing)
         if unknown:
             assumed = [self.default_spacing[SPATIAL_AXES.index(axis)] for axis in unknown]
             logger.warning(
-                "%s has no pixel size for %s: it is taken at %s µm; if that is wrong, give the true voxel size as "
-                '--spacing "[Z,Y,X]".',
+                "%s has no pixel size for %s: it is taken at %s µm; if that is wrong, %s.",
                 path,
                 ", ".join(unknown),
                 ", ".join(f"{size:g}" for size in assumed),
+                self.advice.default_spacing,
             )
         depth, height, width = (
             default if size is None else size for size, default in zip(stack.spacing, self.default_spacing, strict=True)
@@ -239,14 +270,12 @@ class StackReader(ImageReader):  # type: ignore[misc]
         return depth, height, width
 
 
-def _choose(path: Path, what: str, wanted: int | None, count: int, description: str) -> int:
+def _choose(path: Path, wanted: int | None, count: int, found: str, what: str, advice: str) -> int:
     """The index that is wanted of a file's scenes or time points; the only one where none is named."""
     if wanted is None and count == 1:
         return 0
     if wanted is not None and wanted < count:
         return wanted
     lacking = "" if wanted is None else f" and no {what} {wanted}"
-    mend = f'give --{what} an index from 0 to {count - 1}, or "all"' if count else "save it anew as an OME-TIFF"
-    if wanted is None and description == SINGLE_SLICES:
-        mend += ", or name the axes with --axes if these are its slices"
-    raise BundleError(f"{path} holds {count} {what}s{description}{lacking}; {mend}.")
+    advice = advice.format(last=count - 1) if count else "save it anew as an OME-TIFF"
+    raise BundleError(f"{path} holds {found}{lacking}; {advice}.")

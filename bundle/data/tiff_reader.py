@@ -1,20 +1,18 @@
-"""TIFF in: OME-TIFF, ImageJ hyperstacks and plain multi-page TIFF, a page at a time."""
+"""TIFF in: OME-TIFF, ImageJ hyperstacks, Micro-Manager, STK, LSM and plain multi-page TIFF, a page at a time."""
 
-import functools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from bundle.data.lazy_stack import MappedArray, Scene, StackFile
-from bundle.data.pixel_size import Sizes, imagej_pixel_size, ome_pixel_size, plain_pixel_size
 from bundle.data.stack import StackReader
+from bundle.data.tiff_metadata import channel_names, micro_manager_summary, ome_pixels, pixel_size, series_axes
 
 # Of tifffile's log: pages or the description (tag 270) lie outside the file, or the description does not fit the pages.
 SIGNS_OF_DAMAGE = (
@@ -24,15 +22,20 @@ SIGNS_OF_DAMAGE = (
     "OME series raised",
     "series failed to reshape",
 )
+# Of its log what this module says itself, in a sentence, once the planes are asked for.
+SIGNS_OF_LOST_FILES = ("OME series failed to read", "OME series is missing", "MMStack ")
+POSITION_AXES = "RPM"  # tifffile's letters for stage positions and tiles; each is a scene
+MISSING_PLANES = "some of its planes are missing, perhaps in other files of the same set"
 
 
 class TiffReader(StackReader):
-    """MONAI reader of TIFF, OME-TIFF and ImageJ stacks; see `StackReader` for arguments, array and metadata.
+    """MONAI reader of TIFF, OME-TIFF, ImageJ, Micro-Manager, STK and LSM stacks; see `StackReader` for arguments.
 
-    Axes come from the file's metadata; a single unnamed axis of pages is z. The images of a file are its scenes.
+    Axes come from the file's metadata; a single unnamed axis of pages is z. The images of a file and their stage
+    positions are its scenes.
     """
 
-    suffixes = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
+    suffixes = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".stk", ".lsm")
     kind = "a TIFF stack"
 
     def open_file(self, path: Path) -> StackFile:
@@ -41,11 +44,16 @@ class TiffReader(StackReader):
 
 
 class TiffStackFile(StackFile):
-    """An open TIFF; thumbnails and labels (single planes beside stacks) are no scenes of it."""
+    """An open TIFF; thumbnails and labels (single planes beside stacks) are no scenes of it.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        omexml: OME-XML to go by instead of the file's own.
+    """
+
+    def __init__(self, path: Path, omexml: str | None = None) -> None:
         with _noticed_damage() as damage:
-            self._file = tifffile.TiffFile(path)
+            self._file = tifffile.TiffFile(path, omexml=omexml)
             try:
                 series = list(self._file.series)
                 if damage:
@@ -53,15 +61,19 @@ class TiffStackFile(StackFile):
             except BaseException:
                 self._file.close()
                 raise
-        self._series = [image for image in series if len(image.pages) > 1] or series
-        self.scene_names = [f"'{image.name}' {image.axes} {image.shape}" for image in self._series]
+        series = [image for image in series if not image.keyframe.is_reduced] or series
+        series = [image for image in series if math.prod(image.shape) > math.prod(image.keyframe.shape)] or series
+        self._scenes = [(image, position) for image in series for position in _positions(self._file, image)]
+        self.scene_names = [_describe(image, position) for image, position in self._scenes]
 
     def scene(self, index: int) -> Scene:
-        """Give one image; its voxels are read by page."""
-        series = self._series[index]
-        _check_complete(series)
-        pixels = _ome_pixels(self._file, series)
-        return Scene(_voxels(series), series.axes, _pixel_size(self._file, pixels), _channel_names(self._file, pixels))
+        """Give one image, at one of its positions; its voxels are read by page."""
+        series, position = self._scenes[index]
+        _check_complete(self._file, series)
+        pixels = ome_pixels(self._file, series, position)
+        axes = "".join(axis for axis in series_axes(self._file, series) if axis != _position_axis(series))
+        names = channel_names(self._file, pixels)
+        return Scene(_voxels(series, position), axes, pixel_size(self._file, pixels), names)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -75,10 +87,10 @@ def _noticed_damage() -> Iterator[list[str]]:
 
     def notice(record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        if not any(sign in message for sign in SIGNS_OF_DAMAGE):
-            return True
-        messages.append(message.partition("> ")[2] or message)
-        return False
+        if any(sign in message for sign in SIGNS_OF_DAMAGE):
+            messages.append(message.partition("> ")[2] or message)
+            return False
+        return not any(sign in message for sign in SIGNS_OF_LOST_FILES)
 
     tifffile.logger().addFilter(notice)
     try:
@@ -87,70 +99,112 @@ def _noticed_damage() -> Iterator[list[str]]:
         tifffile.logger().removeFilter(notice)
 
 
-def _voxels(series: tifffile.TiffPageSeries) -> Any:
+def _position_axis(series: tifffile.TiffPageSeries) -> str:
+    """The letter of the axis of stage positions; empty where there is none."""
+    return next((axis for axis in series.axes if axis in POSITION_AXES), "")
+
+
+def _describe(series: tifffile.TiffPageSeries, position: int) -> str:
+    """What tells a scene from the others of a file."""
+    axis = _position_axis(series)
+    kept = [(letter, length) for letter, length in zip(series.axes, series.shape, strict=True) if letter != axis]
+    axes, shape = "".join(letter for letter, _ in kept), tuple(length for _, length in kept)
+    return f"{f'position {position}' if axis else repr(series.name)} {axes} {shape}"
+
+
+def _positions(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> list[int]:
+    """The stage positions of which this file, among those of a set, holds planes."""
+    axis = _position_axis(series)
+    if not axis:
+        return [0]
+    place = series.axes.index(axis)
+    positions = range(series.shape[place])
+    if series.dataoffset is not None:
+        return list(positions)
+    numbers = _page_numbers(series)
+    there = [page is not None and page.parent is file for page in series.pages]
+    return [position for position in positions if any(there[number] for number in numbers.take(position, place).flat)]
+
+
+def _page_numbers(series: tifffile.TiffPageSeries) -> np.ndarray[Any, Any]:
+    """Which page of the series holds which plane, along all axes but those of a page."""
+    leading = series.shape[: series.ndim - series.keyframe.ndim]
+    if (*leading, *series.keyframe.shape) != series.shape or math.prod(leading) != len(series.pages):
+        raise ValueError(f"its {len(series.pages)} pages of {series.keyframe.shape} do not make {series.shape}")
+    return np.arange(len(series.pages)).reshape(leading)
+
+
+def _voxels(series: tifffile.TiffPageSeries, position: int) -> Any:
     """The series as what can be read in parts: mapped into memory where it is stored plainly, else page by page."""
+    axis = _position_axis(series)
+    place = series.axes.index(axis) if axis else None
     page = series.keyframe
-    if series.dataoffset is None or page.dtype is None or not page.is_memmappable:
-        return _Pages(series)
-    path, dtype = page.parent.filehandle.path, page.dtype.newbyteorder(page.parent.byteorder)
-    return MappedArray(functools.partial(np.memmap, path, dtype, "r", series.dataoffset, series.shape))
+    if series.dataoffset is None or page.dtype is None or not page.is_final:
+        numbers = _page_numbers(series)
+        return _Pages(series, numbers if place is None else numbers.take(position, place))
+    path, dtype, offset = page.parent.filehandle.path, page.dtype.newbyteorder(page.parent.byteorder), series.dataoffset
+    part: Any = () if place is None else (*[slice(None)] * place, position)
+    return MappedArray(lambda: np.memmap(path, dtype, "r", offset, series.shape)[part])
 
 
 class _Pages:
-    """The voxels of a series, of which only the pages asked for are decoded."""
+    """The voxels of a series, of which only the pages asked for are decoded.
 
-    def __init__(self, series: tifffile.TiffPageSeries) -> None:
-        self._pages: Any = series.pages  # none of them None: see `_check_complete`
-        self.shape = series.shape
+    Args:
+        series: the series.
+        numbers: which of its pages holds which plane.
+    """
+
+    def __init__(self, series: tifffile.TiffPageSeries, numbers: np.ndarray[Any, Any]) -> None:
+        self._pages = series.pages
+        self._numbers = numbers
         self.dtype = series.dtype
-        self._leading = series.shape[: series.ndim - series.keyframe.ndim]
-        if (*self._leading, *series.keyframe.shape) != series.shape or math.prod(self._leading) != len(series.pages):
-            raise ValueError(f"its {len(series.pages)} pages of {series.keyframe.shape} do not make {series.shape}")
+        self.shape = (*numbers.shape, *series.keyframe.shape)
 
     def __getitem__(self, part: tuple[int | slice, ...]) -> np.ndarray[Any, Any]:
-        depth = len(self._leading)
-        numbers = np.arange(len(self._pages)).reshape(self._leading)[part[:depth]]
+        depth = self._numbers.ndim
+        numbers = self._numbers[part[:depth]]
         plane = part[depth:]
         shape = np.broadcast_to(0, self.shape[depth:])[plane].shape
         read = np.empty((numbers.size, *shape), self.dtype)
         for place, number in enumerate(numbers.flat):
-            read[place] = self._pages[number].asarray()[plane]
+            page = self._pages[number]
+            if page is None:
+                raise ValueError(MISSING_PLANES)
+            with _opened(page.parent.filehandle):
+                read[place] = page.asarray()[plane]
         return read.reshape(*numbers.shape, *shape)
 
 
-def _check_complete(series: tifffile.TiffPageSeries) -> None:
+@contextmanager
+def _opened(handle: tifffile.FileHandle) -> Iterator[None]:
+    """Keep open a file of a set, which tifffile closes after it has read where its pages are."""
+    closed = handle.closed
+    if closed:
+        handle.open()
+    try:
+        yield
+    finally:
+        if closed:
+            handle.close()
+
+
+def _check_complete(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
     """Raise where planes are missing or the file ends before its voxels do; read as they are, they might be zeros."""
+    if series.kind == "mmstack":
+        claimed, held = int(micro_manager_summary(file).get("Slices", 1)), _length(series, "Z")
+        if claimed > held:
+            raise ValueError(f"it holds {held} of the {claimed} slices of its data set, whose other files are missing")
+    elif any(page is None for page in series.pages):
+        raise ValueError(MISSING_PLANES)
     for page in series.pages:
-        if page is None:
-            raise ValueError("some of its planes are missing, perhaps in other files of the same set")
+        if page is None:  # of an acquisition that was stopped; found out when the plane is read
+            continue
         ends = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
         if max(ends, default=0) > page.parent.filehandle.size:
             raise ValueError("it ends before its last voxel")
 
 
-def _ome_pixels(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ElementTree.Element | None:
-    """The OME `Pixels` element of a series; None for a file that is no OME-TIFF."""
-    if not file.is_ome or file.ome_metadata is None or series.kind != "ome":
-        return None
-    images = ElementTree.fromstring(file.ome_metadata).findall("{*}Image/{*}Pixels")
-    index = next(number for number, other in enumerate(file.series) if other is series)
-    return images[index] if index < len(images) else None
-
-
-def _pixel_size(file: tifffile.TiffFile, pixels: ElementTree.Element | None) -> Sizes:
-    """Voxel size (Z, Y, X) in micrometres from the best source the file has; None where it says nothing."""
-    if pixels is not None:
-        return ome_pixel_size(pixels.attrib)
-    page = file.pages.first
-    if file.is_imagej:
-        return imagej_pixel_size(file.imagej_metadata or {}, page)
-    plain = plain_pixel_size(page)
-    described = imagej_pixel_size(next(iter(file.shaped_metadata or ()), {}), page)
-    return described[0], *(plain if plain[1] else described)[1:]
-
-
-def _channel_names(file: tifffile.TiffFile, pixels: ElementTree.Element | None) -> Sequence[str | None]:
-    """The channels' names as far as the file has them."""
-    if pixels is not None:
-        return [channel.get("Name") for channel in pixels.findall("{*}Channel")]
-    return list((file.imagej_metadata or {}).get("Labels", ())) if file.is_imagej else []
+def _length(series: tifffile.TiffPageSeries, axis: str) -> int:
+    """How long an axis of the series is."""
+    return int(dict(zip(series.axes, series.shape, strict=True)).get(axis, 1))

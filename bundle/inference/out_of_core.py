@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from bundle.choice import choose
-from bundle.data.channel import find_channel
+from bundle.data.channel import choose_channel
 from bundle.data.far_spacing import warn_of_far_spacing
 from bundle.data.resampling import Grid, needed_slices, resample_slab
 from bundle.data.source import StackSource
@@ -47,7 +47,7 @@ class OutOfCore:
     Args:
         run: the run, which says where predictions go.
         reader: opens the files.
-        channel: the transmitted-light channel, see `find_channel`.
+        channel: the transmitted-light channel, see `choose_channel`.
         network: called with windows (B, 1, Z, Y, X), with attributes tasks and spacing.
         inferer: chooses the sliding window; a slab is one row of its windows.
         saving: what is stored, and in which units.
@@ -137,7 +137,7 @@ class OutOfCore:
         from bundle.inference.unfinished import UnfinishedPrediction  # here alone: zarr takes long to load
 
         with self.reader.open(path) as lazy:
-            channel = find_channel(lazy.channel_names, self.channel, str(path))
+            channel = choose_channel(lazy, self.channel, self.reader.advice)
             spacing = self.reader.settle_spacing(path, lazy)
             stack = LargeStack(lazy, channel, spacing, self.network.spacing, self.zscore_first)
             self.run.summary.note(lazy.named_axes, lazy.shape[1:], spacing)

@@ -1,16 +1,22 @@
 """Image and target of one stack: on one grid, and with the target's raw statistics kept."""
 
+import logging
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 
 from bundle.errors import BundleError
 
+logger = logging.getLogger(__name__)
+
 
 class CheckPaird(Transform):  # type: ignore[misc]
     """Check that a stack's image and target (C, Z, Y, X) have the same size and spacing.
+
+    A voxel size that one of both files does not give (`meta["assumed"]`) is that of the other.
 
     Args:
         image_key: key of the image.
@@ -25,8 +31,11 @@ class CheckPaird(Transform):  # type: ignore[misc]
         self.target_key = target_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the item as it is."""
+        """Return the item as it is, the voxel size of one file completed by the other's."""
         image, target = data[self.image_key], data[self.target_key]
+        if image.shape[1:] == target.shape[1:]:
+            _complete_spacing(image, target)
+            _complete_spacing(target, image)
         grids = [
             (tuple(stack.shape[1:]), tuple(round(float(size), 4) for size in stack.meta["spacing"]))
             for stack in (image, target)
@@ -39,6 +48,30 @@ class CheckPaird(Transform):  # type: ignore[misc]
                 "bring both to one grid."
             )
         return dict(data)
+
+
+def _complete_spacing(stack: MetaTensor, other: MetaTensor) -> None:
+    """Give a stack the other's voxel size along the axes of which its own file says nothing and the other's does."""
+    spacing = list(stack.meta["spacing"])
+    missing = [index for index, axis in enumerate("ZYX") if _is_assumed(stack, axis) and not _is_assumed(other, axis)]
+    if not missing:
+        return
+    for index in missing:
+        spacing[index] = other.meta["spacing"][index]
+        stack.affine[index, index] = spacing[index]
+    stack.meta["spacing"] = tuple(spacing)
+    logger.info(
+        "%s has no pixel size for %s and takes that of %s, with which it is a pair: spacing (Z, Y, X) = %s µm",
+        stack.meta.get("filename_or_obj"),
+        ", ".join("ZYX"[index] for index in missing),
+        other.meta.get("filename_or_obj"),
+        tuple(round(float(size), 5) for size in spacing),
+    )
+
+
+def _is_assumed(stack: MetaTensor, axis: str) -> bool:
+    """Tell whether a stack's voxel size along an axis is only the default."""
+    return axis in stack.meta.get("assumed", "")
 
 
 class KeepStatisticsd(MapTransform):  # type: ignore[misc]

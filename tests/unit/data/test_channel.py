@@ -44,20 +44,30 @@ def test_two_that_fit_are_an_error_that_lists_all():
         find_channel(["DIC", "dna", "phase"], None, "cell.tif")
 
 
-@pytest.mark.parametrize(("channel", "index"), [(1, 1), ("DNA", 1), (" dna ", 1), (0, 0)])
+@pytest.mark.parametrize(("channel", "index"), [(1, 1), ("DNA", 1), (" dna ", 1), (0, 0), ("1", 1), ("0", 0)])
 def test_by_index_or_name(channel, index):
     assert find_channel(["bf", "dna"], channel, "f") == index
 
 
-@pytest.mark.parametrize(("channel", "index"), [("488", 2), (488, 2), ("1", 1), ("0", 0)])
-def test_a_channel_named_by_a_wavelength(channel, index):
-    assert find_channel(["bf", "405", "488"], channel, "f") == index
-
-
-@pytest.mark.parametrize("channel", [2, -1, "rna", "2"])
+@pytest.mark.parametrize("channel", [2, -1, "rna", "2", 1.5])
 def test_a_channel_that_is_not_there_lists_those_that_are(channel):
     with pytest.raises(BundleError, match=r"cell\.tif has no channel.*0: bf, 1: dna"):
         find_channel(["bf", "dna"], channel, "cell.tif")
+
+
+@pytest.mark.parametrize(("channel", "index"), [(405, 2), ("405", 2), (" 488 ", 0), (0, 0), ("2", 2), (1, 3), ("1", 3)])
+def test_a_number_is_a_name_first_and_then_an_index(channel, index):
+    assert find_channel(["488", "TL", "405", "1"], channel, "f") == index
+
+
+def test_two_channels_of_one_number_are_told():
+    with pytest.raises(BundleError, match=r"has 2 channels named '488'; .*\(0: 488, 1: TL, 2: 488\)"):
+        find_channel(["488", "TL", "488"], 488, "f")
+
+
+def test_of_many_channels_the_first_and_the_last_are_listed():
+    with pytest.raises(BundleError, match=r"0: a0, .*10: a10, \.\.\., 39: a39\)"):
+        find_channel([f"a{index}" for index in range(40)], "b", "f")
 
 
 def test_transform_keeps_dtype_and_renames():
@@ -71,10 +81,20 @@ def test_transform_keeps_dtype_and_renames():
 def test_transform_takes_each_items_own_channel():
     transform = SelectChanneld(["image", "target"], channel_keys=["image_channel", "target_channel"])
     stack = image(["bf", "dna"])
-    items = transform({"image": stack, "target": stack, "image_channel": None, "target_channel": 1})
+    items = transform({"image": stack, "target": stack, "image_channel": None, "target_channel": "1"})
     assert items["image"].meta["channel_names"] == ["bf"]
     assert items["target"].meta["channel_names"] == ["dna"]
     assert stack.meta["channel_names"] == ["bf", "dna"]
+
+
+def test_the_advice_names_the_option_or_the_column():
+    with pytest.raises(BundleError, match="name or index with --channel"):
+        SelectChanneld("image", channel="rna")({"image": image(["bf", "dna"])})
+    transform = SelectChanneld(["image", "target"], channel_keys=["image_channel", "target_channel"])
+    stack = image(["bf", "dna"])
+    with pytest.raises(BundleError, match=r"in the column target_channel of dataset\.csv") as caught:
+        transform({"image": stack, "target": stack, "image_channel": None, "target_channel": "rna"})
+    assert "--" not in str(caught.value)
 
 
 def test_one_way_of_choosing_at_a_time():

@@ -29,7 +29,7 @@ def test_round_trip(folder):
         "image": file,
         "image_channel": "brightfield",
         "target": file,
-        "target_channel": 1,
+        "target_channel": "1",
         "task": 1,
         "task_name": "dna",
         "row": "Line 2 of dataset.csv",

@@ -40,13 +40,23 @@ def test_x_y_z_become_z_y_x(tmp_path, stack, name):
         ((1e-7, 2e-7, 3e-7), "meter", (0.3, 0.2, 0.1)),
         ((0.1, 0.2, 0.3), "unknown", (0.3, 0.2, 0.1)),
         ((1, 1, 1), "unknown", (0.5, 0.5, 0.5)),
-        ((0.1, 0.2, 0.3), "mm", (0.5, 0.5, 0.5)),
+        ((1, 1, 1), "mm", (0.5, 0.5, 0.5)),
     ],
 )
 def test_units(tmp_path, stack, zooms, unit, expected, caplog):
     write(tmp_path / "a.nii", stack, zooms, unit)
     assert read(tmp_path / "a.nii", default_spacing=0.5)[1]["spacing"] == pytest.approx(expected)
     assert ("no pixel size" in caplog.text) == (expected == (0.5, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("zooms", "unit"), [((0.1, 0.2, 0.3), "mm"), ((1e-4, 2e-4, 3e-4), "micron"), ((1, 1, 2), "mm")]
+)
+def test_voxels_that_cannot_be_are_refused_unless_their_size_is_given(tmp_path, stack, zooms, unit):
+    write(tmp_path / "a.nii", stack, zooms, unit)
+    with pytest.raises(BundleError, match=r'a\.nii gives voxels of .* give the true .* as --spacing "\[Z,Y,X\]"'):
+        read(tmp_path / "a.nii")
+    assert read(tmp_path / "a.nii", spacing=[0.3, 0.2, 0.1])[1]["spacing"] == (0.3, 0.2, 0.1)
 
 
 def test_slope_and_intercept_are_applied(tmp_path, stack):

@@ -26,6 +26,39 @@ def test_the_last_axes_are_meant_and_the_spacing_is_the_default_with_a_warning(t
     assert f"axes {axes} read" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("shape", "likely"),
+    [
+        ((20, 24, 7), "YXZ"),
+        ((7, 20, 24, 2), "ZYXC"),
+        ((20, 24, 3), "YXZ"),
+        ((1, 7, 20, 24, 1), "TZYXC"),
+        ((7, 2, 20, 24), "ZCYX"),
+        ((3, 7, 2, 20, 24), "TZCYX"),
+    ],
+)
+def test_an_array_whose_shape_speaks_against_the_usual_axes_needs_a_word(tmp_path, shape, likely):
+    array = np.random.default_rng(0).random(shape).astype(np.float32)
+    np.save(tmp_path / "a.npy", array)
+    usual = "TCZYX"[-len(shape) :]
+    with pytest.raises(BundleError, match=rf'a\.npy says nothing of its axes.*--axes "{likely}" or --axes {usual}'):
+        read(tmp_path / "a.npy")
+    timepoint = "[timepoint=0]" if len(shape) == 5 else ""
+    assert read(f"{tmp_path}/a.npy{timepoint}", axes=usual)[0].shape == _czyx(shape, usual)
+    assert read(f"{tmp_path}/a.npy{timepoint}", axes=likely)[0].shape == _czyx(shape, likely)
+
+
+def _czyx(shape, axes):
+    lengths = dict(zip(axes, shape, strict=True))
+    return tuple(lengths.get(axis, 1) for axis in "CZYX")
+
+
+@pytest.mark.parametrize("shape", [(40, 20, 24), (20, 20, 20), (30, 20, 20), (2, 7, 24, 20), (4, 1, 20, 24), (20, 3)])
+def test_a_tall_or_a_narrow_stack_is_read_as_usual(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape))
+    assert read(tmp_path / "a.npy")[0].shape == _czyx(shape, "TCZYX"[-len(shape) :])
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_other_axes_orders_and_byte_orders(tmp_path, stack, order):
     np.save(tmp_path / "a.npy", np.asarray(stack.transpose(3, 1, 0, 2), ">f4", order=order))

@@ -99,7 +99,7 @@ def test_a_timepoint_that_is_not_there(tmp_path, stack, count):
 @pytest.mark.parametrize(
     ("channel", "found"),
     [
-        (2, r"a\.npy has no channel 2; choose one by name or index \(0: channel_0, 1: channel_1\)"),
+        (2, r"a\.npy has no channel 2; choose one by name or index with --channel \(0: channel_0, 1: channel_1\)"),
         ("dna", "no channel named 'dna'"),
         (None, "no channels named as transmitted light"),
     ],

@@ -38,10 +38,10 @@ def test_ome_tiff_through_monai(tmp_path, stack, caplog):
 
 @pytest.mark.parametrize(("unit", "factor"), [("nm", 1e-3), ("mm", 1e3), ("µm", 1), ("Å", 1e-4)])
 def test_ome_units_become_micrometres(tmp_path, stack, unit, factor):
-    sizes = {f"PhysicalSize{axis}": size for axis, size in zip("ZYX", (3.0, 2.0, 1.0), strict=True)}
+    sizes = {f"PhysicalSize{axis}": size / factor for axis, size in zip("ZYX", (3.0, 2.0, 1.0), strict=True)}
     units = {f"PhysicalSize{axis}Unit": unit for axis in "ZYX"}
     tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata={"axes": "CZYX", **sizes, **units})
-    assert read(tmp_path / "a.ome.tif")[1]["spacing"] == pytest.approx((3 * factor, 2 * factor, factor))
+    assert read(tmp_path / "a.ome.tif")[1]["spacing"] == pytest.approx((3, 2, 1))
 
 
 def test_ome_axes_are_put_in_order(tmp_path, stack):
@@ -96,10 +96,45 @@ def test_spacing_can_be_overridden(tmp_path, stack, caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@pytest.mark.parametrize("spacing", [[1, 2], [0, 1, 1], [1, 1, float("nan")], "0.1", [1, 1, "x"]])
+@pytest.mark.parametrize(
+    "spacing", [[1, 2], [0, 1, 1], [1, 1, float("nan")], "0.1", [1, 1, "x"], 290, [0.3, 1e-4, 1e-4], -1]
+)
 def test_an_impossible_spacing_is_an_error(spacing):
     with pytest.raises(BundleError, match="--spacing"):
         TiffReader(spacing=spacing)
+
+
+@pytest.mark.parametrize("spacing", [(0.29, 352.7, 352.7), (2.9e-4, 1e-4, 1e-4), (0.3, 0.1, 65), (300, 0.1, 0.1)])
+def test_a_size_that_cannot_be_is_refused_before_voxels_are_read(tmp_path, stack, spacing, monkeypatch):
+    write_ome_tiff(tmp_path / "a.tif", stack, spacing=spacing, channel_names=["a", "b"])
+    monkeypatch.setattr("bundle.data.lazy_stack.LazyStack.read", None)
+    with pytest.raises(BundleError, match=r"a\.tif gives voxels of .* no light microscope .* as --spacing"):
+        read(tmp_path / "a.tif")
+    with pytest.raises(BundleError, match="save the file anew as an OME-TIFF with its true voxel size") as caught:
+        read(tmp_path / "a.tif", advice="manifest")
+    assert "--" not in str(caught.value)
+
+
+def test_the_advice_of_a_manifest_names_no_option_of_another_config(tmp_path, stack, caplog):
+    tifffile.imwrite(tmp_path / "plain.tif", stack[0], metadata=None)
+    read(tmp_path / "plain.tif", advice="manifest")
+    assert '--default_spacing "[Z,Y,X]"' in caplog.text
+    assert "--spacing" not in caplog.text
+    tifffile.imwrite(tmp_path / "times.ome.tif", stack, metadata={"axes": "TZYX"})
+    with pytest.raises(BundleError, match=r"2 timepoints.*behind the file's name in dataset\.csv, \[timepoint=0\]"):
+        read(tmp_path / "times.ome.tif", advice="manifest")
+    tifffile.imwrite(tmp_path / "axes.tif", np.stack([stack] * 5)[:, 0, None].repeat(5, 1))
+    with pytest.raises(BundleError, match="save it anew as an OME-TIFF whose axes are named"):
+        read(tmp_path / "axes.tif", advice="manifest")
+
+
+@pytest.mark.parametrize("options", [{"imagej": True, "metadata": {"axes": "CYX"}}, {"metadata": {"axes": "CYX"}}])
+def test_slices_that_are_called_channels_are_told(tmp_path, stack, options):
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack[0], **options)
+    with pytest.raises(BundleError, match=r'7 channels of one slice.*slices, .*--axes "ZYX", else .*--channel'):
+        read(tmp_path / "a.ome.tif", channel=None)
+    np.testing.assert_array_equal(read(tmp_path / "a.ome.tif", channel=None, axes="ZYX")[0], stack[:1])
+    np.testing.assert_array_equal(read(tmp_path / "a.ome.tif", channel=3)[0], stack[:1, 3:4])
 
 
 def test_a_plane_is_a_single_slice_with_a_warning(tmp_path, stack, caplog):
@@ -137,7 +172,7 @@ UNUSABLE = {
     ),
     "times for z": (
         lambda p, s: tifffile.imwrite(p, s[0], imagej=True, metadata={"axes": "TYX"}),
-        "7 timepoints of one slice.*--axes if these are its slices",
+        '7 timepoints of one slice; .*if these are its slices, .* --axes "ZYX"',
     ),
     "unnamed axes": (lambda p, s: tifffile.imwrite(p, np.stack([s] * 5)[:, 0, None].repeat(5, 1)), "axes QQQYX"),
     "complex": (lambda p, s: tifffile.imwrite(p, s[0].astype(np.complex64)), "complex64"),

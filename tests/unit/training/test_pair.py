@@ -25,6 +25,27 @@ def test_one_grid_passes_though_spacings_are_rounded():
     assert CheckPaird()(item)["image"] is item["image"]
 
 
+@pytest.mark.parametrize(("assumed", "expected"), [("ZYX", (0.3, 0.1, 0.1)), ("Z", (0.3, 0.1, 0.1))])
+def test_a_file_without_a_voxel_size_has_that_of_its_partner(assumed, expected):
+    known = stack((4, 8, 8), (0.3, 0.1, 0.1), "a.tif")
+    unknown = stack((4, 8, 8), (0.29, 0.1, 0.1) if assumed == "Z" else (0.29,) * 3, "b.tif", assumed=assumed)
+    for item in ({"image": known, "target": unknown.clone()}, {"image": unknown.clone(), "target": known}):
+        paired = CheckPaird()(item)
+        for made in paired.values():
+            assert made.meta["spacing"] == expected
+
+
+def test_two_files_without_a_voxel_size_stay_at_the_default():
+    item = {name: stack((4, 8, 8), (0.29,) * 3, "a.tif", assumed="ZYX") for name in ("image", "target")}
+    assert CheckPaird()(item)["target"].meta["spacing"] == (0.29,) * 3
+
+
+def test_a_size_that_a_file_gives_is_not_replaced():
+    known = stack((4, 8, 8), (0.3, 0.1, 0.1), "a.tif")
+    with pytest.raises(BundleError, match=r"b\.tif has"):
+        CheckPaird()({"image": known, "target": stack((4, 8, 8), (0.3, 0.2, 0.2), "b.tif", assumed="Z")})
+
+
 def test_statistics_of_targets_are_averaged_by_task():
     data = []
     for task, mean, std in [("dna", 10.0, 2.0), ("tom20", 5.0, 1.0), ("dna", 20.0, 4.0)]:
