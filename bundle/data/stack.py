@@ -74,7 +74,8 @@ class StackReader(ImageReader):  # type: ignore[misc]
 
     Use as `LoadImaged(reader=..., dtype=None, ensure_channel_first=True)`; the image is (C, Z, Y, X) and its `meta`
     holds `spacing` (micrometres, Z, Y, X), `assumed` (the letters of axes whose size is the default), `channel_names`,
-    `axes` as the file names them, `affine` = diag(spacing, 1), `original_channel_dim` = 0 and `filename_or_obj`. Where a file holds several scenes or time points, the path says which, see `StackSource`.
+    `axes` as the file names them, `affine` = diag(spacing, 1), `original_channel_dim` = 0 and `filename_or_obj`.
+    Where a file holds several scenes or time points, the path says which, see `StackSource`.
 
     Args:
         spacing: voxel size in micrometres (Z, Y, X) to believe instead of the file's; None = the file's.
