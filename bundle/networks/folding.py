@@ -73,6 +73,9 @@ def _plain_gradients(
     gradient: Tensor, x: Tensor, kernel: Tensor, padding: list[int], x_wanted: bool
 ) -> tuple[Tensor | None, Tensor]:
     ones, zeros, groups = [1] * len(padding), [0] * len(padding), 1  # strides and dilations; output padding
+    if gradient.ndim == 5 and gradient.is_cpu and gradient.dtype == torch.float32:
+        # Measured with AVX2: a third less time with the channels of a voxel side by side.
+        gradient, x = (tensor.contiguous(memory_format=torch.channels_last_3d) for tensor in (gradient, x))
     x_gradient, kernel_gradient, _ = torch.ops.aten.convolution_backward(
         gradient, x, kernel, None, ones, padding, ones, False, zeros, groups, [x_wanted, True, False]
     )

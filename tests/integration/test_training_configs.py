@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from monai.bundle import ConfigParser
+from monai.transforms import Compose
+from scipy.ndimage import gaussian_filter
 
 from bundle.knobs import read_knobs
 
@@ -98,3 +102,70 @@ def test_all_prepare_stacks_alike():
 def without(step, *keys):
     """What is left of a step when the keys that rightly differ are taken away."""
     return {key: value for key, value in step.items() if key not in keys}
+
+
+def robust_transforms(**knobs):
+    """The random transforms of train_robust.yaml, seeded."""
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / "configs" / name) for name in ("train.yaml", "train_robust.yaml")])
+    parser.update({"patch_size": [16, 32, 32], "crop_size": [20, 40, 40], **knobs})
+    transforms = Compose(parser.get_parsed_content("train#random_transforms"))
+    return transforms.set_random_state(seed=1)
+
+
+def a_stack():
+    # Smooth, as images are: a linear interpolation of the one is near that of the other.
+    volume = gaussian_filter(np.random.default_rng(0).normal(size=(24, 48, 48)), 2).astype(np.float32)
+    volume = torch.from_numpy(volume / volume.std())[None]
+    return {"image": volume.clone(), "label": volume.clone()}
+
+
+LIGHT_KNOBS = {  # those that change the light alone
+    "blurred_noise": [0.0, 1.0],
+    "blur": [0.0, 1.2],
+    "gamma": [0.0, 0.6, 1.6],
+    "inversion": 0.0,
+    "contrast": [0.0, -0.4, 0.6],
+    "offset": [0.0, 0.4],
+    "noise": [0.0, 0.5],
+}
+
+
+def test_image_and_label_are_magnified_turned_and_cut_together():
+    transforms, stack = robust_transforms(**LIGHT_KNOBS), a_stack()
+    seen = set()
+    for _ in range(6):
+        (patch,) = transforms(stack)
+        assert patch["image"].shape == patch["label"].shape == (1, 16, 32, 32)
+        torch.testing.assert_close(patch["image"], patch["label"])
+        seen.add(float(patch["image"].sum()))
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("knob", list(LIGHT_KNOBS))
+def test_each_knob_of_the_light_changes_the_image_and_never_the_label(knob):
+    on = 1.0 if knob == "inversion" else [1.0, *LIGHT_KNOBS[knob][1:]]
+    (plain,) = robust_transforms(**LIGHT_KNOBS)(a_stack())
+    (patch,) = robust_transforms(**{**LIGHT_KNOBS, knob: on})(a_stack())
+    torch.testing.assert_close(patch["label"], plain["label"])
+    assert not torch.allclose(patch["image"], plain["image"], atol=1e-3)
+    if knob == "inversion":
+        torch.testing.assert_close(patch["image"], -plain["image"])
+
+
+def test_transforms_of_a_stack_leave_it_as_it_was():
+    stack = a_stack()
+    before = stack["image"].clone()
+    for _ in range(3):
+        robust_transforms()(stack)
+    torch.testing.assert_close(stack["image"], before, rtol=0, atol=0)
+
+
+def test_the_robust_training_explains_its_knobs_and_uses_them():
+    lines = (ROOT / "configs" / "train_robust.yaml").read_text().splitlines()
+    top = [line for line in lines[: lines.index("# From here on: how the parts fit together")] if line[:1].isalpha()]
+    trained = read("train.yaml")
+    below = yaml.safe_dump({**trained, **read("train_robust.yaml")}, width=10_000)
+    for line in top:
+        assert len(line.split(" # ")[1]) > 5
+        assert f"@{line.split(':')[0]}" in below
