@@ -28,7 +28,8 @@ class CosineDecay:
 
     def __call__(self, engine: Engine) -> None:
         """Set the rate of the iteration that begins."""
-        rate = self.learning_rate * self._share(engine.state.iteration, engine.state.max_epochs * engine.state.epoch_length)
+        iterations = engine.state.max_epochs * engine.state.epoch_length
+        rate = self.learning_rate * self._share(engine.state.iteration, iterations)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
