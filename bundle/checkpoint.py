@@ -1,59 +1,113 @@
-"""Weights on disk: a flat state dict that carries the description of its network, so that the file alone is enough."""
+"""Weights on disk: a state dict that carries the description of its network, so that the file alone is enough."""
 
-import pickle
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
+from bundle.archive import UnreadableError, load_data
 from bundle.errors import BundleError
 from bundle.files import written_whole
 from bundle.networks import RepMode, SpecializedRepMode
-from bundle.networks.description import decode_description
+from bundle.networks.description import NetworkDescription, decode_description, encode_description, read_description
 
 DESCRIPTION_KEY = "_extra_state"
+"""Of the description within a state dict; in a .safetensors file it stands as JSON in the metadata."""
+METADATA_KEY = "description"
+SAFETENSORS = ".safetensors"
 NETWORKS: dict[str, type[RepMode] | type[SpecializedRepMode]] = {
     "RepMode": RepMode,
     "SpecializedRepMode": SpecializedRepMode,
 }
 
 
-def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise BundleError(f"There is no checkpoint {path}: give the path of a model.pt with --checkpoint.")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise BundleError(
-            f"{path} is no file of weights that can be read safely: give a model.pt that this bundle wrote, "
-            "or bring the authors' file over with python -m scripts.import_official."
-        ) from error
+def _read_pt(path: Path) -> tuple[NetworkDescription, dict[str, Tensor]]:
+    """Read a flat state dict with its description."""
+    state = load_data(path)
     if not isinstance(state, dict) or not isinstance(state.get(DESCRIPTION_KEY), Tensor):
-        raise BundleError(
-            f"{path} carries no description of its network: give a model.pt that this bundle wrote, "
-            "or bring the authors' file over with python -m scripts.import_official."
-        )
-    return state
+        raise UnreadableError("it carries no description of its network")
+    return decode_description(state.pop(DESCRIPTION_KEY)), state
+
+
+def _read_safetensors(path: Path) -> tuple[NetworkDescription, dict[str, Tensor]]:
+    """Read weights, and their description from the metadata."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise UnreadableError(f"it is no .safetensors file, or is damaged ({error})") from error
+    if METADATA_KEY not in metadata:
+        raise UnreadableError("it carries no description of its network")
+    return read_description(metadata[METADATA_KEY]), state
+
+
+def empty_network(description: NetworkDescription) -> RepMode | SpecializedRepMode:
+    """Build the network that a description is of without memory for weights, and without drawing any.
+
+    Raises:
+        UnreadableError: if no computer could hold it.
+    """
+    try:
+        with torch.device("meta"):
+            return NETWORKS[description.network](**description.arguments())
+    except RuntimeError as error:
+        raise UnreadableError(f"it describes a network of base_width {description.base_width}") from error
+
+
+def build_network(description: NetworkDescription, weights: Mapping[str, Tensor]) -> RepMode | SpecializedRepMode:
+    """Build the network that a description is of, in float32 on the CPU and in evaluation mode.
+
+    Args:
+        description: of the network.
+        weights: its state dict, but for the description; they are not copied where they have the network's dtype.
+
+    Raises:
+        ValueError: if these are not the weights of such a network.
+    """
+    network = empty_network(description)
+    own = network.state_dict()
+    try:
+        fitting = {key: _dense(value).to(own[key].dtype).contiguous() for key, value in weights.items()}
+        network.load_state_dict({**fitting, DESCRIPTION_KEY: encode_description(description)}, assign=True)
+    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
+        raise UnreadableError("it does not hold the weights that it describes") from error
+    return network.eval()
+
+
+def _dense(value: Tensor) -> Tensor:
+    """Refuse what torch can store besides plain values: sparse, quantized, without values, or one value many times."""
+    dense = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+    if not dense or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise TypeError("not a tensor of plain values")
+    return value
 
 
 def load_network(path: str | Path) -> RepMode | SpecializedRepMode:
     """Build the network that a file of weights describes, in float32 on the CPU and in evaluation mode.
 
     Args:
-        path: a flat state dict, of a RepMode or of a specialised net.
+        path: weights (.pt or .safetensors) of a RepMode or of a specialised net.
 
     Raises:
         BundleError: if the file is missing, cannot be read without running its code, or describes no network of ours.
     """
-    state = _read_state_dict(Path(path))
+    path = Path(path)
+    if not path.is_file():
+        raise BundleError(f"There is no checkpoint {path}: give the path of a model.pt with --checkpoint.")
+    read = _read_safetensors if path.suffix == SAFETENSORS else _read_pt
     try:
-        description = decode_description(state[DESCRIPTION_KEY])
-        with torch.device("meta"):  # the weights follow, so that none are drawn at random
-            network = NETWORKS[description.network](**description.arguments())
-        network.load_state_dict({key: _computed(value) for key, value in state.items()}, assign=True)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(f"{path} does not hold the weights that it describes: write it again.") from error
-    return network.eval()
+        return build_network(*read(path))
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise BundleError(
+            f"{path} cannot be read safely as weights of this bundle: {reason}; give a model.pt or .safetensors that "
+            "it wrote, or bring the authors' file over with python -m scripts.import_official."
+        ) from error
 
 
 def save_network(
@@ -62,11 +116,11 @@ def save_network(
     dtype: torch.dtype = torch.float32,
     overwrite: bool = False,
 ) -> None:
-    """Write a network's flat state dict, from which `load_network` builds it again.
+    """Write a network's weights with its description, from which `load_network` builds it again.
 
     Args:
         network: the network.
-        path: where the weights go.
+        path: where the weights go: .safetensors, or a flat state dict (.pt).
         dtype: how the kernels are stored; torch.float16 halves the file. Batch-norm statistics stay in float32, since
             a variance may be too small for half precision.
         overwrite: whether a file that is there already may be replaced.
@@ -74,14 +128,17 @@ def save_network(
     Raises:
         BundleError: if the file is there already.
     """
+    path = Path(path)
     state = {key: _stored(key, value.detach().cpu(), dtype) for key, value in network.state_dict().items()}
-    with written_whole(Path(path), overwrite=overwrite) as temporary:
-        torch.save(state, temporary)
-
-
-def _computed(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
+    with written_whole(path, overwrite=overwrite) as temporary:
+        if path.suffix == SAFETENSORS:
+            del state[DESCRIPTION_KEY]
+            text = json.dumps(network.description.to_dict())
+            safetensors.torch.save_file(state, temporary, metadata={METADATA_KEY: text, "format": "pt"})
+        else:
+            torch.save(state, temporary)
 
 
 def _stored(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    return value if "running_" in key or not value.is_floating_point() else value.to(dtype)
+    stored = value if "running_" in key or not value.is_floating_point() else value.to(dtype)
+    return stored.contiguous()

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bundle.errors import BundleError
@@ -74,6 +74,8 @@ def folder_written_whole(path: str | Path, overwrite: bool = False) -> Iterator[
 def files_written_together(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Give a hidden folder in `folder` (made when missing); at the end the files in it move to places in `folder`.
 
+    When the body raises, or one of them cannot move, all that stood there before stays as it was.
+
     Args:
         folder: where the files belong.
         overwrite: whether files that stand there already may be replaced; others stay.
@@ -92,11 +94,25 @@ def files_written_together(folder: str | Path, overwrite: bool = False) -> Itera
         moves = [(file, folder / file.relative_to(temporary)) for file in temporary.rglob("*") if file.is_file()]
         for _, final in moves:
             refuse_existing(final, overwrite)
-        for file, final in moves:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(final)
+        _move_all(moves, temporary / ".before")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_all(moves: Sequence[tuple[Path, Path]], before: Path) -> None:
+    """Move all files to their final places, or none: meanwhile, those that stood there lie in the folder `before`."""
+    before.mkdir()
+    with contextlib.ExitStack() as undo:
+        for number, (file, final) in enumerate(moves):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            if final.exists():
+                old = final.rename(before / str(number))
+                undo.callback(old.replace, final)
+                file.rename(final)
+            else:
+                file.rename(final)
+                undo.callback(final.unlink)
+        undo.pop_all()  # all have moved: nothing is to be undone
 
 
 def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = False) -> None:

@@ -1,17 +1,17 @@
 """The RepMode authors' checkpoints, brought over: their key names mapped to ours, no code of the file run."""
 
 import argparse
-import pickle
 import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from bundle.checkpoint import DESCRIPTION_KEY
+from bundle.archive import UnreadableError, load_data
+from bundle.checkpoint import build_network
 from bundle.errors import BundleError
 from bundle.networks import RepMode
+from bundle.networks.description import RepModeDescription
 
 EXPERT_KEYS = {
     "expert_conv5x5_conv": 0,
@@ -64,9 +64,8 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BundleError(f"There is no checkpoint {path}: give the path of the authors' file with --checkpoint.")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        content = load_data(path, classes=[argparse.Namespace])
+    except UnreadableError as error:
         raise BundleError(
             f"{path} cannot be read without running code from it: give a checkpoint that holds only tensors, numbers, "
             "names and an argparse.Namespace, as the authors' training writes it."
@@ -89,12 +88,13 @@ def read_official(path: str | Path) -> RepMode:
     content = _read(path)
     weights: dict[str, Tensor] = content["nn_state"]
     try:
-        network = RepMode(
-            list(content["opts"].adopted_datasets),
+        description = RepModeDescription(
+            tasks=vars(content["opts"])["adopted_datasets"],
             base_width=weights["encoder_block1.conv_more.conv1.expert_conv5x5_conv"].shape[0],
         )
         state = {map_key(key): value for key, value in weights.items() if not POOL_BUFFER.search(key)}
-        network.load_state_dict({**state, DESCRIPTION_KEY: network.get_extra_state()})
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        network = build_network(description, state)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path} does not hold the weights of a RepMode network ({error}): give another.") from error
-    return network.eval()
+    assert isinstance(network, RepMode)
+    return network

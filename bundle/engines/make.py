@@ -132,9 +132,7 @@ def make_engine(
 
 def _tell_of_bfloat16(asked: str, precision: str, able: Sequence[str], device: torch.device) -> None:
     """Say where the user could have it faster: values in bfloat16 differ between processors, so one has to ask."""
-    capabilities: dict[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # PyTorch knows its processor from 2.10 on
+    capabilities = torch.cpu.get_capabilities()
     if (asked, precision, device.type) == ("auto", "fp32", "cpu") and "bf16" in able and capabilities.get("amx_bf16"):
         logger.info("This processor computes several times faster, and nearly the same values, by --precision bf16")
 

@@ -1,7 +1,7 @@
-"""An exported file read back and compared with the gated network: kept if it gives the same, removed if not."""
+"""An exported file read back and compared with the gated network: it takes its name only if it gives the same."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from bundle.engines import Engine
 from bundle.engines.onnx_graph import count_weights
 from bundle.errors import BundleError
 from bundle.export.formats import Format
-from bundle.files import refuse_existing
+from bundle.files import files_written_together, refuse_existing
 from bundle.networks import RepMode, SpecializedRepMode
 from bundle.networks.task import find_tasks
 
@@ -67,7 +67,9 @@ def export_file(
     overwrite: bool = False,
     calibration: Sequence[Tensor] | None = None,
 ) -> ExportedFile:
-    """Write a net in a format, read it back and compare it; a file that is off is removed.
+    """Write a net in a format, read it back and compare it; only then it takes its name.
+
+    Where anything fails, the file that stood there before, with its weights beside it, stays as it was.
 
     Args:
         network: the gated network, in evaluation mode.
@@ -85,46 +87,62 @@ def export_file(
     if network.training:
         raise BundleError("A network in training mode cannot be exported, or compared with; call network.eval() first.")
     find_tasks(net.tasks, network.tasks)
-    for file in form.files(path):
-        refuse_existing(file, overwrite)
-    form.write(net, path, overwrite, calibration)
-    engine = form.read(path)
     windows = crops(image)
     expected = [torch.cat([network(window, task) for task in net.tasks], dim=1) for window in windows]
-    found = [engine(window) for window in windows]
-    difference, correlation = _compare(found, expected)
-    if not (difference <= form.most_difference and correlation >= form.least_correlation):
-        for file in form.files(path):
-            file.unlink()
-        raise BundleError(
-            f"{path} differs from the gated network by {difference:.2g} (r = {correlation:.4f}) and was removed: "
-            f"{form.name} may differ by {form.most_difference:.0e} (r = {form.least_correlation}); {_mend(form)}"
-        )
+    for file in form.files(path):
+        refuse_existing(file, overwrite)
+    with files_written_together(path.parent, overwrite) as folder:
+        written = folder / path.name
+        form.write(net, written, calibration)
+        _check_read(form, written, net)
+        difference, correlation, milliseconds = _measure(form.load_program(written), windows, expected)
+        if not (difference <= form.most_difference and correlation >= form.least_correlation):
+            raise BundleError(
+                f"{path} is not written, since it would differ from the gated network by {difference:.2g} "
+                f"(r = {correlation:.4f}): {form.name} may differ by {form.most_difference:.0e} "
+                f"(r = {form.least_correlation}); {_advice(form)}"
+            )
     size = sum(file.stat().st_size for file in form.files(path))
-    milliseconds = 1000 * _seconds(engine, windows[0])
     shape = list(windows[0].shape[2:])
     return ExportedFile(
         net.tasks, form.name, path, size, count_weights(net), difference, correlation, milliseconds, shape
     )
 
 
-def _mend(form: Format) -> str:
+def _check_read(form: Format, path: Path, net: SpecializedRepMode) -> None:
+    """Check that what is read of a file, without running its program, is the net."""
+    found = form.read(path)
+    same = isinstance(found, Engine) or found.own_fingerprint() == net.own_fingerprint()
+    if found.description != net.description or not same:
+        raise BundleError(f"{path.name} does not hold the net that was written to it; {_advice(form)}")
+
+
+def _advice(form: Format) -> str:
     if form.precision == "int8":
         return "calibrate it on more stacks, like those to be predicted."
     return "report it with the versions of torch and of this bundle."
 
 
-def _compare(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float, float]:
-    """Return the largest absolute difference and Pearson's r of all windows."""
+def _measure(
+    program: Callable[[Tensor], Tensor], windows: Sequence[Tensor], expected: Sequence[Tensor]
+) -> tuple[float, float, float]:
+    """Run a program on windows.
+
+    Returns:
+        The largest absolute difference from what is expected, Pearson's r over all windows, and the milliseconds that
+        the first window takes.
+    """
+    found = [program(window) for window in windows]
     pair = torch.stack([torch.cat([part.flatten() for part in parts]) for parts in (found, expected)]).double()
-    return float((pair[0] - pair[1]).abs().max()), float(torch.corrcoef(pair)[0, 1])
+    milliseconds = 1000 * _seconds(program, windows[0])
+    return float((pair[0] - pair[1]).abs().max()), float(torch.corrcoef(pair)[0, 1]), milliseconds
 
 
-def _seconds(engine: Engine, window: Tensor) -> float:
+def _seconds(program: Callable[[Tensor], Tensor], window: Tensor) -> float:
     """Return the shortest time that a window took."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        engine(window)
+        program(window)
         times.append(time.perf_counter() - start)
     return min(times)

@@ -1,7 +1,7 @@
 """The file formats that a specialised net can be exported to, and how far each may be off."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bundle.engines import Engine
 from bundle.errors import BundleError
-from bundle.networks import SpecializedRepMode
+from bundle.networks import RepMode, SpecializedRepMode
 
 
 @dataclass(frozen=True)
@@ -46,36 +46,41 @@ class Format:
             if find_spec(package) is None:
                 raise BundleError(f'The format {self.name} needs {package}; pip install -e ".[{extra}]".')
 
-    def write(
-        self,
-        net: SpecializedRepMode,
-        path: Path,
-        overwrite: bool = False,
-        calibration: Sequence[Tensor] | None = None,
-    ) -> None:
-        """Write a net.
+    def write(self, net: SpecializedRepMode, path: Path, calibration: Sequence[Tensor] | None = None) -> None:
+        """Write a net under a name that is not taken; `bundle.export.check` puts it where another may stand.
 
         Args:
             net: the net, in float32.
             path: of the file.
-            overwrite: whether a file that is there already may be replaced.
             calibration: windows (1, 1, Z, Y, X), float32 z-scores, that "openvino_int8" is calibrated on.
 
         Raises:
-            BundleError: if the file is there already, a package is missing, or calibration windows are.
+            BundleError: if a package is missing, or calibration windows are.
         """
         self.check_installed()
-        import_module(self.module).write(net, path, self.precision, overwrite, calibration)
+        import_module(self.module).write(net, path, self.precision, calibration)
 
-    def read(self, path: Path) -> Engine:
-        """Read a net into the engine that computes it.
+    def read(self, path: Path) -> RepMode | SpecializedRepMode | Engine:
+        """Read a file that may come from anywhere: no code of it is run.
+
+        Returns:
+            The network, or where the file is for one runtime alone, the engine that computes it.
 
         Raises:
             BundleError: if a package is missing, or the file cannot be read.
         """
         self.check_installed()
-        engine: Engine = import_module(self.module).read(path)
-        return engine
+        network: RepMode | SpecializedRepMode | Engine = import_module(self.module).read(path)
+        return network
+
+    def load_program(self, path: Path) -> Callable[[Tensor], Tensor]:
+        """Load a file that this process wrote as those do whom the format is for: its own program runs.
+
+        Returns:
+            Maps a window (1, 1, Z, Y, X) to its prediction (1, T, Z, Y, X), float32 both.
+        """
+        program: Callable[[Tensor], Tensor] = import_module(self.module).load_program(path)
+        return program
 
     def files(self, path: Path) -> list[Path]:
         """List the files that one export is."""
@@ -86,13 +91,14 @@ FORMATS = {
     form.name: form
     for form in (
         Format("state_dict", ".pt", "bundle.export.state_dict", {}, "fp32", 1e-4, 0.9999),
+        Format("safetensors", ".safetensors", "bundle.export.state_dict", {}, "fp32", 1e-4, 0.9999),
         Format("torchscript", ".ts", "bundle.export.torchscript", {}, "fp32", 1e-4, 0.9999),
         Format("pt2", ".pt2", "bundle.export.torch_program", {}, "fp32", 1e-4, 0.9999),
         Format(
             "onnx",
             ".onnx",
             "bundle.export.onnx_file",
-            {"onnxscript": "onnx", "onnxruntime": "onnx"},
+            {"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx"},
             "fp32",
             1e-4,
             0.9999,

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from bundle.checkpoint import load_network
 from bundle.engines import Engine
 from bundle.errors import BundleError
 from bundle.export.formats import FORMATS
@@ -13,19 +12,20 @@ def load_checkpoint(path: str | Path) -> RepMode | SpecializedRepMode | Engine:
     """Read a checkpoint.
 
     Args:
-        path: a state dict (.pt) of a trained or a compact network, or an exported net (.ts, .pt2, .onnx, .xml).
+        path: weights (.pt, .safetensors) of a trained or a compact network, or an exported net (.ts, .pt2, .onnx,
+            .xml). It may come from anywhere: no code of it is run.
 
     Returns:
-        What has `tasks`, `spacing`, `target_statistics` and `specialize`: a network, or the engine that a file of
-        another format is made for.
+        What has `description`, `fingerprint`, `tasks`, `spacing`, `target_statistics` and `specialize`: a network, or
+        the engine that a file for another runtime (.onnx, .xml) is made for.
 
     Raises:
         BundleError: if the file is missing or cannot be read, or its engine is not installed.
     """
     path = Path(path)
     form = next((form for form in FORMATS.values() if path.name.endswith(form.ending)), FORMATS["state_dict"])
-    if form is FORMATS["state_dict"]:
-        return load_network(path)
     if not path.is_file():
-        raise BundleError(f"There is no checkpoint {path}: give the path of an exported net with --checkpoint.")
+        raise BundleError(
+            f"There is no checkpoint {path}: give the path of a model.pt, or of an exported net, with --checkpoint."
+        )
     return form.read(path)

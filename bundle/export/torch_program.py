@@ -1,23 +1,24 @@
-"""A torch.export program (.pt2): PyTorch's present format, with the description in its extra file description.json."""
+"""A torch.export program (.pt2): PyTorch's present format, with the description in its extra file description.json.
+
+Loading a program evaluates texts of it and may unpickle: here, the net is built anew from its weights instead, and no
+member of a file that is written is a pickle.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bundle.engines import Engine
+from bundle.archive import TorchArchive, UnreadableError
 from bundle.engines.onnx_graph import EXAMPLE_SHAPE, dynamic_axes, quiet_export
-from bundle.engines.torch_engine import TorchEngine
-from bundle.errors import BundleError
-from bundle.export.weight_files import fingerprint_files, read_plain_description
-from bundle.files import written_whole
+from bundle.export.archived_net import extra_files, read_archived_net
 from bundle.networks import SpecializedRepMode
-from bundle.networks.unet import DIVISOR
 
-DESCRIPTION = "description.json"
+WEIGHTS = "data/weights"
+CONFIG = f"{WEIGHTS}/model_weights_config.json"
+PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 
 
 @torch.no_grad()
@@ -25,59 +26,42 @@ def write(
     net: SpecializedRepMode,
     path: Path,
     precision: str,  # noqa: ARG001 - formats are written alike
-    overwrite: bool,
     calibration: Sequence[Tensor] | None,  # noqa: ARG001
 ) -> None:
     """Write an exported program, of one window of any Z, Y and X from 32 voxels on."""
-    with written_whole(path, overwrite=overwrite) as temporary, quiet_export():
+    with quiet_export():
         program = torch.export.export(net, (torch.zeros(EXAMPLE_SHAPE),), dynamic_shapes=(dynamic_axes(),))
-        torch.export.save(program, temporary, extra_files={DESCRIPTION: json.dumps(net.description.to_dict())})
+        program.example_inputs = None  # torch would pickle them
+        torch.export.save(program, path, extra_files=extra_files(net))
 
 
-def read(path: Path) -> Engine:
-    """Read an exported program, for PyTorch in float32.
+def read(path: Path) -> SpecializedRepMode:
+    """Read the net that was exported.
 
     Raises:
-        BundleError: if the file is no exported program with a description.
+        BundleError: if the file is no exported program that this bundle wrote, or a member of it is a pickle.
     """
-    extra = {DESCRIPTION: ""}
+    return read_archived_net(path, "exported program", _locate)
+
+
+def _locate(archive: TorchArchive, names: Sequence[str]) -> dict[str, str]:
+    """Look up in the archive's own list where weights lie."""
+    for member, size in archive.members.items():
+        if size and member.endswith(PICKLES):
+            raise UnreadableError(f"its {member} is a pickle, which may run code")
     try:
-        with quiet_export():
-            program = torch.export.load(path, extra_files=extra)
-            module = program.module()
-        description = read_plain_description(extra[DESCRIPTION])
-        return TorchEngine(description, "fp32", fingerprint_files(description, [path]), [_WindowByWindow(module)])
-    except (RuntimeError, ValueError, KeyError, BadZipFile) as error:
-        raise BundleError(
-            f"{path} is no exported program that this bundle wrote; export it again with python -m "
-            "scripts.export_tasks."
-        ) from error
+        entries = json.loads(archive.read_text(CONFIG))["config"]
+        pickled = [name for name in names if entries[name]["use_pickle"]]
+        members = {name: f"{WEIGHTS}/{entries[name]['path_name']}" for name in names}
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise UnreadableError(f"its {CONFIG} does not say where the weights are") from error
+    if pickled:
+        raise UnreadableError(f"its {members[pickled[0]]} is a pickle, which may run code")
+    return members
 
 
-class _WindowByWindow(nn.Module):
-    """A program that takes one window at a time: (N, 1, Z, Y, X) -> (N, T, Z, Y, X).
-
-    Args:
-        program: takes (1, 1, Z, Y, X).
-    """
-
-    def __init__(self, program: nn.Module) -> None:
-        super().__init__()
-        self.program = program
-
-    def train(self, mode: bool = True) -> "_WindowByWindow":  # noqa: ARG002
-        """Stay as it is: an exported program has no modes."""
-        return self
-
-    def forward(self, windows: Tensor) -> Tensor:
-        """Predict.
-
-        Raises:
-            BundleError: if an axis is shorter than 32 voxels, which torch.export cannot leave open.
-        """
-        if min(windows.shape[2:]) < 2 * DIVISOR:
-            raise BundleError(
-                f"A .pt2 takes windows from {2 * DIVISOR} voxels an axis on, not {list(windows.shape[2:])}; "
-                'give --roi_size "[32,128,128]", for example.'
-            )
-        return torch.cat([self.program(window[None]) for window in windows])
+def load_program(path: Path) -> Callable[[Tensor], Tensor]:
+    """Load the exported program itself."""
+    with quiet_export():
+        program: Callable[[Tensor], Tensor] = torch.export.load(path).module()
+    return program

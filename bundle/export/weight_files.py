@@ -8,6 +8,11 @@ from pathlib import Path
 from bundle.networks.description import SpecializedDescription, read_description
 
 
+def write_description(description: SpecializedDescription) -> str:
+    """Write the description of an exported net as JSON."""
+    return json.dumps(description.to_dict())
+
+
 def read_plain_description(text: str | bytes) -> SpecializedDescription:
     """Read the description of an exported net.
 

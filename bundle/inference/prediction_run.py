@@ -197,7 +197,7 @@ class PredictionRun:
             record = json.loads(statistics.read_text(encoding="utf-8"))
             there = preview.exists() and self.volumes(path) == [volume]
             return bool(there and record["volume"] == volume.name and record["origin"] == self.origin(path))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
     def measured(self, path: Path) -> AbstractContextManager[None]:

@@ -69,7 +69,12 @@ class DescribedNetwork(nn.Module):
         It follows the weights: what `specialize` and `make_engine` give has the fingerprint of what it was made from,
         and a network that is trained on gets another one.
         """
-        return self._fingerprint or digest_weights(self.state_dict())
+        return self._fingerprint or self.own_fingerprint()
+
+    @torch.jit.unused
+    def own_fingerprint(self) -> str:
+        """Return the fingerprint of the weights as they are here, whatever they were made from."""
+        return digest_weights(self.state_dict())
 
     @torch.jit.unused
     def come_from(self, source: DescribedNetwork) -> None:

@@ -1,7 +1,6 @@
 """The last state of a training run, from which the same command goes on."""
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from ignite import distributed
 from ignite.engine import Engine, Events
 
+from bundle.archive import UnreadableError, load_data
 from bundle.errors import BundleError
 from bundle.files import written_whole
 from bundle.networks import RepMode
@@ -48,9 +48,9 @@ def check_output_dir(output_dir: str | Path, network: RepMode, resume: bool, ove
 def _read(path: Path, network: RepMode) -> dict[str, Any]:
     """Read a last.pt that fits the network."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_data(path)
         found = {"tasks": list(state["tasks"]), "base_width": state["base_width"]}
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (UnreadableError, KeyError, TypeError) as error:
         raise BundleError(
             f"{path} cannot be read as the last state of a training run ({error}); move it away, or start anew with "
             "--resume False --overwrite True."

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from bundle.checkpoint import DESCRIPTION_KEY, load_network, save_network
@@ -38,6 +39,32 @@ def test_a_network_comes_back_from_its_file_alone(network: RepMode, tmp_path: Pa
     assert loaded.spacing == (0.5, 0.2, 0.1)
     assert loaded.zscore_order == "after"
     assert loaded.target_statistics == {"dna": (400.0, 50.0)}
+
+
+@pytest.mark.parametrize("task", [None, "er"])
+def test_safetensors_hold_the_same_as_pt(network: RepMode, tmp_path: Path, task: str | None) -> None:
+    written = network.specialize(task) if task else network
+    for ending in (".pt", ".safetensors"):
+        save_network(written, tmp_path / f"model{ending}")
+    loaded, other = load_network(tmp_path / "model.safetensors"), load_network(tmp_path / "model.pt")
+    assert loaded.description == written.description
+    assert loaded.own_fingerprint() == other.own_fingerprint() == written.own_fingerprint()
+    assert not loaded.training
+    with safetensors.safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["description"])["tasks"] == written.tasks
+    with pytest.raises(BundleError, match="overwrite"):
+        save_network(written, tmp_path / "model.safetensors")
+
+
+def test_safetensors_in_half_precision(network: RepMode, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "half.safetensors", dtype=torch.float16)
+    assert load_network(tmp_path / "half.safetensors").unet.last.experts[0].weight.dtype == torch.float32
+
+
+def test_safetensors_of_others_are_refused(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(BundleError, match="carries no description of its network"):
+        load_network(tmp_path / "other.safetensors")
 
 
 def test_a_specialised_net_comes_back_from_its_file_alone(network: RepMode, tmp_path: Path) -> None:

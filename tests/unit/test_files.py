@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from bundle.errors import BundleError
@@ -90,3 +92,25 @@ def test_files_written_together_come_all_or_none(tmp_path):
     fill(tmp_path, overwrite=True)
     assert contents(tmp_path) == {"sub/a.txt": "new", "b.txt": "new"}
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("old", [{}, {"b.txt": "old"}, {"b.txt": "old", "sub/a.txt": "old"}])
+@pytest.mark.parametrize("failing", ["a.txt", "b.txt"])
+def test_of_files_written_together_all_stay_when_one_cannot_move(tmp_path, monkeypatch, old, failing):
+    for name, text in old.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    rename = Path.rename
+
+    def fail(self, target):
+        if ".partial" in str(self) and self.name == failing:
+            raise OSError("disk full")
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", fail)
+        with pytest.raises(OSError, match="disk full"):
+            fill(tmp_path, overwrite=True)
+    assert contents(tmp_path) == old
+    fill(tmp_path, overwrite=True)
+    assert contents(tmp_path) == {"sub/a.txt": "new", "b.txt": "new"}

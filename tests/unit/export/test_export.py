@@ -1,5 +1,6 @@
 """Exported nets: each file read back gives what the gated network gives, and nothing is overwritten unasked."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -62,13 +63,13 @@ def test_a_file_read_back_gives_what_the_network_gives(
         assert loaded.precision == form.precision
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "state_dict"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].module != "bundle.export.state_dict"])
 def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     form = FORMATS[name]
     skip_without(form)
     path = tmp_path / f"tasks{form.ending}"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(BundleError, match=r"tasks.* that this bundle wrote; export it again"):
+    with pytest.raises(BundleError, match=r"tasks.* that this bundle wrote.*; export it again"):
         load_checkpoint(path)
 
 
@@ -78,23 +79,60 @@ def test_a_missing_file_is_named(tmp_path: Path, ending: str) -> None:
         load_checkpoint(tmp_path / f"weights{ending}")
 
 
-def test_a_pt2_refuses_a_window_that_it_cannot_take(network: RepMode, image: torch.Tensor, tmp_path: Path) -> None:
-    path = tmp_path / "er.pt2"
-    FORMATS["pt2"].write(network.specialize("er"), path)
-    engine = FORMATS["pt2"].read(path)
-    engine.eval().train()
-    with pytest.raises(BundleError, match="from 32 voxels an axis on, not"):
-        engine(image[..., :16, :32, :32])
+def folder_content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_export_that_differs_is_refused_and_removed(
+@pytest.mark.parametrize("name", ["state_dict", "openvino"])
+def test_an_export_that_fails_leaves_the_good_file_of_that_name(
+    network: RepMode, image: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    form = FORMATS[name]
+    skip_without(form)
+    path = tmp_path / f"er{form.ending}"
+    check.export_file(network, network.specialize("er"), form, path, image)
+    before = folder_content(tmp_path)
+    assert len(before) == len(form.files(path))
+    other = network.specialize("dna")
+
+    load_program = Format.load_program
+    with monkeypatch.context() as patched:
+        patched.setattr(Format, "load_program", lambda *given: lambda window: load_program(*given)(window) + 1)
+        with pytest.raises(BundleError, match=r"is not written, since it would differ from the gated network by 1 "):
+            check.export_file(network, other, form, path, image, overwrite=True)
+    assert folder_content(tmp_path) == before
+    with monkeypatch.context() as patched:
+        patched.setattr(Format, "read", lambda *_: network.specialize("er"))
+        with pytest.raises(BundleError, match="does not hold the net that was written"):
+            check.export_file(network, other, form, path, image, overwrite=True)
+    assert folder_content(tmp_path) == before
+    check.export_file(network, other, form, path, image, overwrite=True)
+    assert load_checkpoint(path).tasks == ["dna"]
+    assert folder_content(tmp_path).keys() == before.keys()
+
+
+def test_an_export_that_is_off_leaves_nothing(
     network: RepMode, image: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Format.read
-    monkeypatch.setattr(Format, "read", lambda self, path: lambda windows: read(self, path)(windows) + 1)
-    with pytest.raises(BundleError, match=r"differs from the gated network by 1 .* and was removed"):
+    monkeypatch.setattr(Format, "load_program", lambda *_: lambda window: window)
+    with pytest.raises(BundleError, match="is not written"):
         check.export_file(network, network.specialize("er"), FORMATS["state_dict"], tmp_path / "er.pt", image)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fingerprint_of_a_graph_is_of_its_weights_too(network: RepMode, tmp_path: Path) -> None:
+    form = FORMATS["openvino"]
+    skip_without(form)
+    other = copy.deepcopy(network)
+    other.unet.last.experts[0].weight *= 2
+    for name, net in (("a", network), ("b", other)):
+        form.write(net.specialize("er"), tmp_path / f"{name}.xml")
+    first = load_checkpoint(tmp_path / "a.xml")
+    assert first.specialize("er").fingerprint == first.fingerprint
+    (tmp_path / "b.xml").write_bytes((tmp_path / "a.xml").read_bytes())
+    assert load_checkpoint(tmp_path / "b.xml").fingerprint != first.fingerprint
+    (tmp_path / "b.bin").write_bytes((tmp_path / "a.bin").read_bytes())
+    assert load_checkpoint(tmp_path / "b.xml").fingerprint == first.fingerprint
 
 
 def test_the_script_writes_a_net_a_task_and_says_how_they_compare(
