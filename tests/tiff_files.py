@@ -91,6 +91,7 @@ def write_micro_manager(
     resolution: tuple[float, int] | None = None,
     plane: dict[str, Any] | None = None,
     first_position: int = 0,
+    first_slice: int = 0,
 ) -> None:
     """Write positions, slices and channels (R, Z, C, Y, X) as Micro-Manager's `_MMStack` files hold them.
 
@@ -103,6 +104,7 @@ def write_micro_manager(
         resolution: pixels per unit, and the tag of that unit (3 = centimetre).
         plane: what the metadata of each plane says.
         first_position: number in the data set of the first position.
+        first_slice: likewise of the first slice.
     """
     text = json.dumps({"MicroManagerVersion": "2.0.1", "Frames": 1, "Positions": len(stack), **summary}).encode()
     file = TiffBytes(struct.pack("<8I", 54773648, 0, 483765892, 0, 99384722, 0, 2355492, len(text)) + text)
@@ -122,7 +124,7 @@ def write_micro_manager(
             tags += [tag(270, ASCII, described.encode() + b"\0") for described in (ome, imagej) if described]
         # tifffile expects the pixels of later planes directly behind a directory of 13 entries
         place = file.directory(tags, pixels.astype("<u2").tobytes())
-        index += struct.pack("<5I", channel, slice_, 0, first_position + position, place)
+        index += struct.pack("<5I", channel, first_slice + slice_, 0, first_position + position, place)
     for where, number, data in ((8, 54773648, struct.pack("<II", 3453623, len(index) // 20) + index),
                                 (16, 483765892, struct.pack("<II", 347834724, 2) + b"[]"),
                                 (24, 99384722, struct.pack("<II", 84720485, 2) + b"{}")):  # fmt: skip

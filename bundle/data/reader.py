@@ -6,6 +6,7 @@ from bundle.data.lazy_stack import StackFile
 from bundle.data.nifti_reader import NiftiReader
 from bundle.data.numpy_reader import NumpyReader
 from bundle.data.ome_zarr_reader import OMEZarrReader
+from bundle.data.series_reader import SeriesReader
 from bundle.data.stack import StackReader
 from bundle.data.tiff_reader import TiffReader
 from bundle.data.vendor_reader import CziReader, LifReader, Nd2Reader
@@ -19,6 +20,7 @@ FORMATS: tuple[type[StackReader], ...] = (
     CziReader,
     Nd2Reader,
     LifReader,
+    SeriesReader,
 )
 
 
@@ -47,6 +49,6 @@ class FileReader(StackReader):
     def _format(self, path: Path) -> StackReader:
         """The reader of the file's format."""
         for reader in self._readers:
-            if reader.reads_folder(path) or (path.is_file() and reader.verify_suffix(path)):
+            if reader.reads(path):
                 return reader
         raise BundleError(f"{path} is of no known format; its name should end in {', '.join(self.suffixes)}.")

@@ -15,6 +15,7 @@ from monai.data import ImageReader
 from bundle.data.advice import ADVICE
 from bundle.data.axes import check_axes, settle_axes
 from bundle.data.channel import choose_channel
+from bundle.data.file_series import is_series
 from bundle.data.lazy_stack import LazyStack, StackFile, one_sentence
 from bundle.data.pixel_size import Sizes, check_possible
 from bundle.data.source import StackSource
@@ -119,6 +120,10 @@ class StackReader(ImageReader):  # type: ignore[misc]
         """Tell whether this folder is a stack of the format."""
         return False
 
+    def reads(self, path: Path) -> bool:
+        """Tell whether a file or folder is one of the format, by its name and what is there."""
+        return self.reads_folder(path) or (path.is_file() and self.verify_suffix(path))
+
     def open(self, path: str | Path | StackSource) -> LazyStack:
         """Open one stack without reading its voxels.
 
@@ -177,6 +182,8 @@ class StackReader(ImageReader):  # type: ignore[misc]
 
     def _check_there(self, path: Path) -> None:
         """Refuse a path where nothing stands, and a folder that is no stack."""
+        if is_series(path):
+            return
         if not path.exists() or (path.is_dir() and not self.reads_folder(path)):
             found = "is a folder, not a file" if path.is_dir() else "is not there"
             raise BundleError(f"{path} {found}; give the path of a stack ({', '.join(self.suffixes)}).")

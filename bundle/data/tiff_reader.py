@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from bundle.data.lazy_stack import MappedArray, Scene, StackFile
+from bundle.data.ome_set import COMPANION, metadata_file, ome_xml, set_files, with_absolute_paths
 from bundle.data.stack import StackReader
 from bundle.data.tiff_metadata import channel_names, micro_manager_summary, ome_pixels, pixel_size, series_axes
 
@@ -25,22 +26,39 @@ SIGNS_OF_DAMAGE = (
 # Of its log what this module says itself, in a sentence, once the planes are asked for.
 SIGNS_OF_LOST_FILES = ("OME series failed to read", "OME series is missing", "MMStack ")
 POSITION_AXES = "RPM"  # tifffile's letters for stage positions and tiles; each is a scene
+MOST_NAMED = 5  # lost files that an error names
 MISSING_PLANES = "some of its planes are missing, perhaps in other files of the same set"
 
 
 class TiffReader(StackReader):
     """MONAI reader of TIFF, OME-TIFF, ImageJ, Micro-Manager, STK and LSM stacks; see `StackReader` for arguments.
 
+    A file of an OME-TIFF set, or its `.companion.ome`, gives the stacks of the whole set.
+
     Axes come from the file's metadata; a single unnamed axis of pages is z. The images of a file and their stage
     positions are its scenes.
     """
 
-    suffixes = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".stk", ".lsm")
+    suffixes = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".stk", ".lsm", COMPANION)
     kind = "a TIFF stack"
 
     def open_file(self, path: Path) -> StackFile:
-        """Open one TIFF file."""
-        return TiffStackFile(path)
+        """Open one TIFF file, or the set that it or a companion file stands for.
+
+        Raises:
+            BundleError: its metadata are in a file that is not there.
+            ValueError: it is no TIFF, damaged, or a companion file without its TIFFs.
+        """
+        xml = ome_xml(path)
+        described = (metadata_file(path, xml) if xml else None) or path
+        if not described.name.lower().endswith(COMPANION):
+            return TiffStackFile(described)
+        xml = ome_xml(described) or ""
+        files = set_files(described, xml)
+        present = [file for file in files if file.is_file()]
+        if not present:
+            raise ValueError(f"none of its {len(files)} files is there, such as {next(iter(files), 'a TIFF')}")
+        return TiffStackFile(present[0], with_absolute_paths(described, xml))
 
 
 class TiffStackFile(StackFile):
@@ -196,7 +214,10 @@ def _check_complete(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) ->
         if claimed > held:
             raise ValueError(f"it holds {held} of the {claimed} slices of its data set, whose other files are missing")
     elif any(page is None for page in series.pages):
-        raise ValueError(MISSING_PLANES)
+        xml = file.ome_metadata if file.is_ome else None
+        named = set_files(Path(file.filehandle.path), xml) if xml else []
+        lost = [name.name for name in named if not name.is_file()]
+        raise ValueError(f"its set lacks {', '.join(lost[:MOST_NAMED])}" if lost else MISSING_PLANES)
     for page in series.pages:
         if page is None:  # of an acquisition that was stopped; found out when the plane is read
             continue

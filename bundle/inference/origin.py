@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bundle import __version__
+from bundle.data.file_series import is_series, open_series
+from bundle.data.ome_set import files_of
 
 
 def file_digest(path: str | Path) -> str:
@@ -25,7 +27,8 @@ def describe_origin(source: str, path: Path, settings: Mapping[str, Any]) -> dic
 
     Args:
         source: the input as its errors and records name it, such as a file with a scene.
-        path: its file, or the folder of an OME-Zarr; size and time of change stand for its content.
+        path: its file, or those of its set or series, or the folder of an OME-Zarr; sizes and times of change stand
+            for their content.
         settings: what else the values depend on: weights, tasks, options.
     """
     stats = [file.stat() for file in _files(path)]
@@ -45,7 +48,9 @@ def describe_origin(source: str, path: Path, settings: Mapping[str, Any]) -> dic
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
+    if is_series(path):
+        yield from (file for file in open_series(path).files.values() if file.is_file())
+    elif path.is_dir():
         yield from (file for file in path.rglob("*") if file.is_file())
     elif path.exists():
-        yield path
+        yield from files_of(path)

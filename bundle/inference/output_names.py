@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from bundle.data.file_series import is_series, series_name
 from bundle.data.reader import FileReader
 from bundle.data.source import StackSource
 from bundle.errors import BundleError
@@ -23,6 +24,8 @@ def stem(path: str | Path) -> str:
     store = next((index for index, part in enumerate(parts[:-1]) if part.lower().endswith(STORE)), None)
     if store is not None:
         return "_".join([_without_ending(parts[store]), *parts[store + 1 :]]) + source.ending
+    if is_series(source.path):
+        return series_name(source.path) + source.ending
     return _without_ending(source.path.name) + source.ending
 
 

@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from bundle.data.file_series import is_series
 from bundle.data.reader import FileReader
+from bundle.data.series_reader import AUTO, join_files, stack_of_files
 from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
 from bundle.data.table import listed_file, read_table
@@ -32,7 +34,9 @@ UNFINISHED_ENDING = "_pred.unfinished"
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
 
 
-def find_stacks(source: str | Path | Sequence[str | Path], knob: str = "input") -> list[Path]:
+def find_stacks(
+    source: str | Path | Sequence[str | Path], knob: str = "input", stack_files: str | bool | None = AUTO
+) -> list[Path]:
     """List the files that a user means.
 
     A folder and a glob follow the same rules: they give their visible stacks, in order of name, without predictions of
@@ -42,26 +46,29 @@ def find_stacks(source: str | Path | Sequence[str | Path], knob: str = "input") 
         source: a file, a folder, a glob such as "day1/*.tif" (see `matching`), a CSV (see `read_file_list`), or a list
             of these.
         knob: by which name the user gave it, for errors.
+        stack_files: which files of a folder are the slices of one stack: a glob such as "*.tif"; or as `join_files`.
 
     Raises:
-        BundleError: nothing is there.
+        BundleError: nothing is there; or as `join_files` and `stack_of_files`.
     """
     if not isinstance(source, (str, Path)):
-        found = [path for part in source for path in find_stacks(part, knob)]
+        found = [path for part in source for path in find_stacks(part, knob, stack_files)]
         if not found:
             raise BundleError(f"The list of inputs is empty; give --{knob} a file, a folder, a glob or a CSV.")
         return list({path.absolute(): path for path in found}.values())
     path = Path(source).expanduser()
     reads_folder = FileReader().reads_folder
     if path.is_dir() and not reads_folder(path):
-        return _stacks_among(path.iterdir()) or _refuse_empty(path, knob)
+        return _stacks_of([path], stack_files) or _refuse_empty(path, knob)
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return read_file_list(path)
-    if path.exists():
+    if path.exists() or is_series(path):
+        if path.is_file() and isinstance(stack_files, str) and stack_files != AUTO:
+            raise BundleError(f"--stack_files {stack_files} is for folders, and {path} is a file; give its folder.")
         return [path]
     matches = matching(path, reads_folder)
-    folders = (file for match in matches if match.is_dir() for file in match.iterdir())
-    stacks = _stacks_among(matches) or _stacks_among(folders)
+    found = join_files(_stacks_among(matches), stack_files)
+    stacks = found or _stacks_of([match for match in matches if match.is_dir()], stack_files)
     if not stacks:
         found_instead = f" ({len(matches)} other files and folders match)" if matches else ""
         raise BundleError(
@@ -95,6 +102,13 @@ def _stacks_among(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if _is_stack(path))
 
 
+def _stacks_of(folders: Sequence[Path], stack_files: str | bool | None) -> list[Path]:
+    """Give the stacks of folders, those of several files once."""
+    if isinstance(stack_files, str) and stack_files != AUTO:
+        return [path for folder in folders for path in stack_of_files(folder, stack_files)]
+    return [path for folder in folders for path in join_files(_stacks_among(folder.iterdir()), stack_files)]
+
+
 def _is_stack(path: Path) -> bool:
     name = path.name.lower()
     hidden_or_made = name.startswith(".") or name.endswith(OUTPUT_ENDINGS)
@@ -117,6 +131,7 @@ class PredictionRun:
         skip_finished: whether stacks that are predicted already, from the same file with the same settings, are passed
             over (unless `overwrite` is true).
         settings: what predictions depend on besides their files: weights, tasks, options.
+        stack_files: see `find_stacks`.
 
     Attributes:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
@@ -140,9 +155,10 @@ class PredictionRun:
         reader: StackReader | None = None,
         skip_finished: bool = False,
         settings: Mapping[str, Any] | None = None,
+        stack_files: str | bool | None = AUTO,
     ) -> None:
         self.output_format = check_output_format(output_format)
-        files = find_stacks(inputs)
+        files = find_stacks(inputs, stack_files=stack_files)
         count = (reader or FileReader()).count_timepoints
         self.inputs = [Path(str(source)) for file in files for source in choose_sources(file, scene, timepoint, count)]
         self.names = name_outputs(self.inputs)
