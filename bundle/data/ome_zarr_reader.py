@@ -1,73 +1,95 @@
 """OME-Zarr in: the highest resolution of a multiscale image, chunk by chunk."""
 
+import contextlib
 import itertools
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bundle.data.lazy_stack import Scene, StackFile
-from bundle.data.pixel_size import scaled_pixel_size
+from bundle.data.pixel_size import UNKNOWN, scaled_pixel_size
 from bundle.data.stack import SPATIAL_AXES, StackReader
-from bundle.errors import BundleError
 
 if TYPE_CHECKING:
     import zarr
 
-METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup")
-AXES_BEFORE_THEY_WERE_NAMED = "TCZYX"  # NGFF 0.1 and 0.2
+    from bundle.data.whole_chunks import WholeChunks
+
+logger = logging.getLogger(__name__)
+
+METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+USUAL_AXES = "TCZYX"  # those of NGFF 0.1 and 0.2, which did not name them
 AXIS_OF_TYPE = {"time": "T", "channel": "C"}
 
 
 class OMEZarrReader(StackReader):
     """MONAI reader of OME-Zarr images (NGFF 0.1 to 0.5); see `StackReader` for arguments, array and metadata.
 
-    The images of a collection (bioformats2raw's layout) are its scenes. Specification: https://ngff.openmicroscopy.org
+    The images of a collection (bioformats2raw's layout) and the fields of a plate or well are its scenes. An array
+    without OME's metadata is read as a NumPy array is. Specification: https://ngff.openmicroscopy.org
     """
 
     suffixes = (".zarr",)
     kind = "an OME-Zarr image"
 
     def open_file(self, path: Path) -> StackFile:
-        """Open one OME-Zarr."""
-        return OMEZarrStackFile(path)
+        """Open one OME-Zarr, or a bare array."""
+        import zarr  # here alone: zarr takes long to load
+
+        from bundle.data.whole_chunks import WholeChunks
+
+        store = WholeChunks(zarr.storage.LocalStore(path, read_only=True))
+        opened = zarr.open(store, mode="r")
+        return ZarrArrayFile(store, opened) if isinstance(opened, zarr.Array) else OMEZarrStackFile(store, opened)
 
     def reads_folder(self, path: Path) -> bool:
-        """Tell whether this folder is a Zarr group."""
+        """Tell whether this folder is a Zarr group or array."""
         named = path.name.lower().endswith(self.suffixes)
         return path.is_dir() and (named or any((path / name).is_file() for name in METADATA_FILES))
+
+
+class ZarrArrayFile(StackFile):
+    """An open Zarr array without OME's metadata; it holds one scene."""
+
+    scene_names = ("array",)
+
+    def __init__(self, store: "WholeChunks", array: "zarr.Array[Any]") -> None:
+        self._array = array
+        _check_chunks(store, array)
+
+    def scene(self, index: int) -> Scene:  # noqa: ARG002 - there is one
+        """Give the array, its axes as it names its dimensions, else the last ones of TCZYX."""
+        count = len(self._array.shape)
+        named: Any = getattr(self._array.metadata, "dimension_names", None) or self._array.attrs.get(
+            "_ARRAY_DIMENSIONS"
+        )
+        if named and all(named):
+            return Scene(self._array, "".join(_axis_letter(str(name)) for name in named), UNKNOWN)
+        if not 2 <= count <= len(USUAL_AXES):
+            raise ValueError(f"it has {count} axes, a stack has 2 to {len(USUAL_AXES)}")
+        return Scene(self._array, USUAL_AXES[-count:], UNKNOWN, guessed=True)
 
 
 class OMEZarrStackFile(StackFile):
     """An open OME-Zarr of one or several images."""
 
-    def __init__(self, path: Path) -> None:
-        import zarr  # here alone: zarr takes long to load
-
-        from bundle.data.whole_chunks import WholeChunks
-
-        self._store = WholeChunks(zarr.storage.LocalStore(path, read_only=True))
-        group = zarr.open_group(self._store, mode="r")
-        metadata = _ome_metadata(group)
-        if "plate" in metadata or "well" in metadata:
-            raise BundleError(f"{path} is a plate or well; give the folder of one image in it, such as {path}/A/1/0.")
-        if "multiscales" in metadata:
-            self._images = [group]
-        else:
-            numbered = itertools.takewhile(group.__contains__, map(str, itertools.count()))
-            self._images = [image for image in map(group.__getitem__, numbered) if isinstance(image, zarr.Group)]
-        if not self._images:
-            raise ValueError("it has no OME metadata of multiscales")
-        self.scene_names = [str(_multiscales(image).get("name") or image.basename) for image in self._images]
+    def __init__(self, store: "WholeChunks", group: "zarr.Group") -> None:
+        self._store = store
+        images = list(_images(group))
+        if not images:
+            raise ValueError("it has no OME metadata of multiscales, nor has any of the images that it lists")
+        self.scene_names = [name for name, _ in images]
+        self._images = [image for _, image in images]
 
     def scene(self, index: int) -> Scene:
         """Give the highest resolution of one image."""
         image = self._images[index]
         multiscales = _multiscales(image)
         level: Any = image[multiscales["datasets"][0]["path"]]
-        if level.shards is None and any("Blosc" in type(codec).__name__ for codec in level.compressors):
-            self._store.check(level.path)
-        named = multiscales.get("axes", AXES_BEFORE_THEY_WERE_NAMED)
+        _check_chunks(self._store, level)
+        named = multiscales.get("axes", USUAL_AXES)
         axes = "".join(_axis_letter(axis) for axis in named)
         units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in named]
         channels = _ome_metadata(image).get("omero", {}).get("channels", ())
@@ -75,6 +97,57 @@ class OMEZarrStackFile(StackFile):
         scale, unit = _scale(multiscales, axes), dict(zip(axes, units, strict=True))
         spacing = scaled_pixel_size([scale.get(axis) for axis in SPATIAL_AXES], list(map(unit.get, SPATIAL_AXES)))
         return Scene(level, axes, spacing, names)
+
+
+def plate_fields(path: Path) -> list[Path]:
+    """The folders of a plate's or well's fields that are there; none for any other file or folder."""
+    if not any((path / name).is_file() for name in METADATA_FILES):
+        return []
+    import zarr
+
+    with contextlib.suppress(Exception):  # damage is told when the stack is read
+        group = zarr.open_group(path, mode="r")
+        if not {"plate", "well"}.isdisjoint(_ome_metadata(group)):
+            return [path / name for name, _ in _images(group)]
+    return []
+
+
+def _images(group: "zarr.Group", place: str = "") -> Iterator[tuple[str, "zarr.Group"]]:
+    """The images of a group by name; the fields of a plate by their paths in it, such as B/03/0.
+
+    Args:
+        group: an image, a collection of numbered ones, a well or a plate.
+        place: its path in the plate or well that is open.
+    """
+    metadata = _ome_metadata(group)
+    if "multiscales" in metadata:
+        yield place or str(_multiscales(group).get("name") or group.basename), group
+    elif "plate" in metadata or "well" in metadata:
+        listed = metadata["plate"].get("wells", ()) if "plate" in metadata else metadata["well"].get("images", ())
+        for path in (str(part["path"]).strip("/") for part in listed):
+            found = group.get(path)
+            inner = list(_images(found, f"{place}/{path}".strip("/"))) if _is_group(found) else []
+            if not inner:
+                logger.warning("%s lists %s, where there is no image: it is left out", group.store_path, path)
+            yield from inner
+    else:
+        for number in itertools.takewhile(group.__contains__, map(str, itertools.count())):
+            image = group[number]
+            if _is_group(image) and "multiscales" in _ome_metadata(image):
+                yield str(_multiscales(image).get("name") or image.basename), image
+
+
+def _is_group(found: Any) -> TypeGuard["zarr.Group"]:
+    """Tell whether what a Zarr holds at a path is a group."""
+    import zarr
+
+    return isinstance(found, zarr.Group)
+
+
+def _check_chunks(store: "WholeChunks", array: "zarr.Array[Any]") -> None:
+    """Have the chunks of an array checked where their codec does not notice that they were cut off."""
+    if array.shards is None and any("Blosc" in type(codec).__name__ for codec in array.compressors):
+        store.check(array.path)
 
 
 def _ome_metadata(group: "zarr.Group") -> Mapping[str, Any]:

@@ -50,8 +50,17 @@ class StackSource:
         return "".join(parts)
 
 
+def no_fields(path: Path) -> Sequence[Path]:  # noqa: ARG001 - most files have none
+    """The scenes with paths of their own in a file that has none."""
+    return ()
+
+
 def choose_sources(
-    path: Path, scene: int | str | None, timepoint: int | str | None, count: Callable[[Path], Sequence[int]]
+    path: Path,
+    scene: int | str | None,
+    timepoint: int | str | None,
+    count: Callable[[Path], Sequence[int]],
+    fields: Callable[[Path], Sequence[Path]] = no_fields,
 ) -> list[StackSource]:
     """List the stacks of one file that a user means.
 
@@ -60,6 +69,7 @@ def choose_sources(
         scene: index, "all", or None for the only one.
         timepoint: the same for the time points of the scene or scenes.
         count: gives the number of time points of each of the file's scenes; called only where "all" is wanted.
+        fields: gives the paths of those scenes that have their own, such as a plate's fields; likewise.
 
     Returns:
         The stacks; just the file where it cannot be counted, or the scene is not there: reading it says so.
@@ -68,6 +78,8 @@ def choose_sources(
         BundleError: scene or timepoint is neither an index nor "all".
     """
     one_scene, one_timepoint = _check_index("scene", scene), _check_index("timepoint", timepoint)
+    if scene == ALL and (found := fields(path)):
+        return [source for field in found for source in choose_sources(field, None, timepoint, count)]
     if ALL not in (scene, timepoint):
         return [StackSource(path, one_scene, one_timepoint)]
     try:

@@ -23,7 +23,7 @@ class WholeChunks(WrapperStore[LocalStore]):
 
     def check(self, array: str) -> None:
         """Check the chunks of the array at this path from now on; they must be compressed by Blosc, without shards."""
-        self._arrays += (f"{array}/",)
+        self._arrays += (f"{array}/" if array else "",)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Give the bytes of a file, or of a range of it.

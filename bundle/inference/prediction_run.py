@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.data.file_series import is_series
+from bundle.data.ome_zarr_reader import plate_fields
 from bundle.data.reader import FileReader
 from bundle.data.series_reader import AUTO, join_files, stack_of_files
 from bundle.data.source import StackSource, choose_sources
@@ -160,7 +161,8 @@ class PredictionRun:
         self.output_format = check_output_format(output_format)
         files = find_stacks(inputs, stack_files=stack_files)
         count = (reader or FileReader()).count_timepoints
-        self.inputs = [Path(str(source)) for file in files for source in choose_sources(file, scene, timepoint, count)]
+        sources = (choose_sources(file, scene, timepoint, count, plate_fields) for file in files)
+        self.inputs = [Path(str(source)) for chosen in sources for source in chosen]
         self.names = name_outputs(self.inputs)
         self.output_dir = Path(output_dir).expanduser()
         self.overwrite = overwrite

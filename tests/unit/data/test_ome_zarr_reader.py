@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 import zarr
 
-from bundle.data.ome_zarr_reader import OMEZarrReader
+from bundle.data.ome_zarr_reader import OMEZarrReader, plate_fields
 from bundle.errors import BundleError
+from bundle.inference.output_names import stem
+from bundle.inference.prediction_run import PredictionRun
 
 AXES = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx")]
 
@@ -91,12 +93,98 @@ def test_the_images_of_a_collection_are_its_scenes(tmp_path, stack):
     np.testing.assert_array_equal(read(tmp_path / "all.zarr" / "0")[0], stack)
 
 
+def write_plate(path, stack, version):
+    """A plate of three listed wells, of which A/1 is not there, and C/2 lacks its second field."""
+    plate = zarr.open_group(path, mode="w", zarr_format=version)
+    wells = {"wells": [{"path": well} for well in ("A/1", "B/03", "C/2")]}
+    plate.attrs.update({"ome": {"version": "0.5", "plate": wells}} if version == 3 else {"plate": wells})
+    for number, well in enumerate(("B/03", "C/2")):
+        images = {"images": [{"path": "0"}, {"path": "1"}]}
+        group = plate.require_group(well)
+        group.attrs.update({"ome": {"version": "0.5", "well": images}} if version == 3 else {"well": images})
+        for field in range(2 - number):
+            write(path / well / str(field), stack + 10 * number + field, version=version)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_fields_of_a_plate_are_its_scenes(tmp_path, stack, version, caplog):
+    path = tmp_path / "screen.zarr"
+    write_plate(path, stack, version)
+    with pytest.raises(
+        BundleError, match=r"3 scenes \(0: B/03/0, 1: B/03/1, 2: C/2/0\); give --scene an index from 0 to 2"
+    ):
+        read(path)
+    assert "lists A/1, where there is no image" in caplog.text
+    assert "C/2 lists 1, where there is no image" in caplog.text
+    for scene, offset in enumerate((0, 1, 10)):
+        array, meta = read(f"{path}[scene={scene}]")
+        np.testing.assert_array_equal(array, stack + offset)
+        assert meta["spacing"] == pytest.approx((0.3, 0.2, 0.1))
+    with pytest.raises(BundleError, match=r"2 scenes \(0: 0, 1: 1\)"):
+        read(path / "B" / "03")
+    np.testing.assert_array_equal(read(path / "B" / "03" / "1")[0], stack + 1)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_every_field_of_a_plate_gets_a_name_that_tells_it(tmp_path, stack, version):
+    path = tmp_path / "screen.zarr"
+    write_plate(path, stack, version)
+    assert plate_fields(path) == [path / field for field in ("B/03/0", "B/03/1", "C/2/0")]
+    assert plate_fields(path / "B" / "03") == [path / "B/03/0", path / "B/03/1"]
+    assert plate_fields(path / "B" / "03" / "0") == plate_fields(tmp_path) == plate_fields(tmp_path / "gone.tif") == []
+    run = PredictionRun(path, tmp_path / "out", scene="all")
+    assert [stem(each) for each in run.inputs] == ["screen_B_03_0", "screen_B_03_1", "screen_C_2_0"]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_array_without_metadata_is_read_like_numpys(tmp_path, stack, version):
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=stack.shape, chunks=(1, 2, 6, 7), dtype="u2", zarr_format=version
+    )
+    array[:] = stack
+    found, meta = read(tmp_path / "a.zarr", default_spacing=0.5)
+    np.testing.assert_array_equal(found, stack)
+    assert meta["spacing"] == (0.5, 0.5, 0.5)
+    turned = stack[0].transpose(1, 2, 0)
+    array = zarr.create_array(tmp_path / "b.zarr", shape=turned.shape, dtype="u2", zarr_format=version)
+    array[:] = turned
+    with pytest.raises(BundleError, match=r'says nothing of its axes.*--axes "YXZ"'):
+        read(tmp_path / "b.zarr")
+    np.testing.assert_array_equal(read(tmp_path / "b.zarr", axes="YXZ")[0], stack[:1])
+
+
+def test_an_array_that_names_its_dimensions(tmp_path, stack):
+    turned, names = stack[0].transpose(1, 2, 0), ("y", "x", "z")
+    zarr.create_array(tmp_path / "a.zarr", shape=turned.shape, dtype="u2", dimension_names=names)[:] = turned
+    array = zarr.create_array(tmp_path / "b.zarr", shape=turned.shape, dtype="u2", zarr_format=2)
+    array.attrs["_ARRAY_DIMENSIONS"] = list(names)
+    array[:] = turned
+    for name in "ab":
+        np.testing.assert_array_equal(read(tmp_path / f"{name}.zarr")[0], stack[:1])
+
+
+def test_a_chunk_of_a_bare_array_that_was_cut_off_is_told(tmp_path, stack):
+    array = zarr.create_array(
+        tmp_path / "a.zarr",
+        shape=stack.shape,
+        chunks=stack.shape,
+        dtype="u2",
+        zarr_format=2,
+        compressors=numcodecs.Blosc(),
+    )
+    array[:] = stack
+    (chunk,) = (tmp_path / "a.zarr").glob("0.*")
+    chunk.write_bytes(chunk.read_bytes()[:-20])
+    with pytest.raises(BundleError, match=r"a\.zarr cannot be read as an OME-Zarr image"):
+        read(tmp_path / "a.zarr")
+
+
 def test_what_is_no_image(tmp_path):
     zarr.open_group(tmp_path / "empty.zarr", mode="w", zarr_format=2)
     with pytest.raises(BundleError, match="no OME metadata"):
         read(tmp_path / "empty.zarr")
-    zarr.open_group(tmp_path / "plate.zarr", mode="w", zarr_format=2).attrs["plate"] = {}
-    with pytest.raises(BundleError, match=r"plate or well; give the folder of one image"):
+    zarr.open_group(tmp_path / "plate.zarr", mode="w", zarr_format=2).attrs["plate"] = {"wells": [{"path": "A/1"}]}
+    with pytest.raises(BundleError, match="no OME metadata of multiscales, nor has any of the images that it lists"):
         read(tmp_path / "plate.zarr")
     (tmp_path / "no.zarr").mkdir()
     with pytest.raises(BundleError, match="cannot be read as an OME-Zarr image"):

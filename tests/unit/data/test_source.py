@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bundle.data.source import StackSource, choose_sources
 from bundle.errors import BundleError
@@ -23,6 +25,32 @@ def test_text_and_back(source, text, ending):
     assert str(source) == text
     assert StackSource.parse(text) == StackSource.parse(source) == source
     assert source.ending == ending
+
+
+INDICES = st.one_of(st.none(), st.integers(0, 10**6))
+PATHS = st.text(st.sampled_from("ab /.[]<>=,01scenetimepoint\n-"), min_size=1, max_size=40).map(Path)
+
+
+@given(PATHS, INDICES, INDICES)
+def test_what_is_printed_is_parsed_to_the_same_stack(path, scene, timepoint):
+    """Only a path that itself ends as an address does cannot be told from one."""
+    source = StackSource(path, scene, timepoint)
+    if scene is timepoint is None and StackSource.parse(path).path != path:
+        return
+    assert StackSource.parse(str(source)) == StackSource.parse(Path(str(source))) == source
+
+
+@given(PATHS, INDICES, INDICES, INDICES, INDICES)
+def test_two_stacks_of_a_file_have_two_addresses_and_two_endings(path, scene, timepoint, other_scene, other_timepoint):
+    one, other = StackSource(path, scene, timepoint), StackSource(path, other_scene, other_timepoint)
+    assert (str(one) == str(other)) == (one.ending == other.ending) == (one == other)
+
+
+def test_scenes_with_paths_of_their_own_are_named_by_them():
+    fields = [FILE / "B/03/0", FILE / "B/03/1"]
+    sources = choose_sources(FILE, "all", None, lambda _: [1, 1], lambda path: fields if path == FILE else [])
+    assert sources == [StackSource(field) for field in fields]
+    assert choose_sources(FILE, 1, None, lambda _: [1, 1], lambda _: fields) == [StackSource(FILE, 1)]
 
 
 @pytest.mark.parametrize(
