@@ -18,6 +18,7 @@ from bundle.errors import BundleError
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
+NO_WORDS = ("none", "null", "no", "off", "false")
 MOST_NAMED = 3
 
 
@@ -114,24 +115,24 @@ def _read_plane(file: Path) -> np.ndarray[Any, Any]:
     return plane
 
 
-def join_files(files: Sequence[Path], stack_files: str | bool | None = AUTO) -> list[Path]:
+def join_files(files: Sequence[Path], recognise: bool = True) -> list[Path]:
     """Give a path a stack, where several files make one: OME-TIFF sets, and planes numbered by slice in their names.
 
     Args:
         files: those of a folder, or that a glob matches.
-        stack_files: "auto" = what is recognised is joined, and said in the log; None or False = only the sets are.
+        recognise: whether planes are joined by their names, which the log says; else only the sets are.
 
     Returns:
         The paths, in the order of the first file of each.
 
     Raises:
-        BundleError: with "auto", planes are numbered without a word of what is counted.
+        BundleError: planes that should be recognised are numbered without a word of what is counted.
     """
     joined: dict[Path, list[Path]] = {path: [path, *others] for path, others in join_sets(files).items()}
     for path, members in joined.items():
         if len(members) > 1:
             logger.info("%s stands for a set of %d files and is read as one stack", path, len(members))
-    if stack_files != AUTO:
+    if not recognise:
         return list(joined)
     alone = [path for path, members in joined.items() if len(members) == 1]
     for path, members in numbered_series(alone).items():
@@ -144,6 +145,14 @@ def join_files(files: Sequence[Path], stack_files: str | bool | None = AUTO) -> 
     _check_unnamed([path for path, members in joined.items() if members == [path]])
     order = {file: place for place, file in enumerate(files)}
     return sorted(joined, key=lambda path: min(order[member] for member in joined[path]))
+
+
+def planes_glob(stack_files: str | bool | None) -> str | None:
+    """The glob of the files that are the planes of one stack; "auto" where they are recognised, None where none are."""
+    given = AUTO if stack_files is True else str(stack_files).strip()
+    if given.lower() in NO_WORDS:
+        return None
+    return AUTO if given.lower() == AUTO else given
 
 
 def stack_of_files(folder: Path, glob: str) -> list[Path]:

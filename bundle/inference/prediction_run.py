@@ -12,7 +12,7 @@ from typing import Any
 from bundle.data.file_series import is_series
 from bundle.data.ome_zarr_reader import plate_fields
 from bundle.data.reader import FileReader
-from bundle.data.series_reader import AUTO, join_files, stack_of_files
+from bundle.data.series_reader import AUTO, join_files, planes_glob, stack_of_files
 from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
 from bundle.data.table import listed_file, read_table
@@ -47,7 +47,8 @@ def find_stacks(
         source: a file, a folder, a glob such as "day1/*.tif" (see `matching`), a CSV (see `read_file_list`), or a list
             of these.
         knob: by which name the user gave it, for errors.
-        stack_files: which files of a folder are the slices of one stack: a glob such as "*.tif"; or as `join_files`.
+        stack_files: which files of a folder are the slices of one stack: a glob such as "*.tif"; "auto" = those
+            that `join_files` recognises; "none" = each file is a stack.
 
     Raises:
         BundleError: nothing is there; or as `join_files` and `stack_of_files`.
@@ -64,11 +65,11 @@ def find_stacks(
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return read_file_list(path)
     if path.exists() or is_series(path):
-        if path.is_file() and isinstance(stack_files, str) and stack_files != AUTO:
+        if path.is_file() and planes_glob(stack_files) not in (None, AUTO):
             raise BundleError(f"--stack_files {stack_files} is for folders, and {path} is a file; give its folder.")
         return [path]
     matches = matching(path, reads_folder)
-    found = join_files(_stacks_among(matches), stack_files)
+    found = join_files(_stacks_among(matches), planes_glob(stack_files) == AUTO)
     stacks = found or _stacks_of([match for match in matches if match.is_dir()], stack_files)
     if not stacks:
         found_instead = f" ({len(matches)} other files and folders match)" if matches else ""
@@ -105,9 +106,13 @@ def _stacks_among(paths: Iterable[Path]) -> list[Path]:
 
 def _stacks_of(folders: Sequence[Path], stack_files: str | bool | None) -> list[Path]:
     """Give the stacks of folders, those of several files once."""
-    if isinstance(stack_files, str) and stack_files != AUTO:
-        return [path for folder in folders for path in stack_of_files(folder, stack_files)]
-    return [path for folder in folders for path in join_files(_stacks_among(folder.iterdir()), stack_files)]
+    glob = planes_glob(stack_files)
+    if glob in (None, AUTO):
+        return [path for folder in folders for path in join_files(_stacks_among(folder.iterdir()), glob == AUTO)]
+    found = [path for folder in folders for path in stack_of_files(folder, str(glob))]
+    if folders and not found:
+        raise BundleError(f"No file of {folders[0]} matches --stack_files {glob}; give the glob of the planes' names.")
+    return found
 
 
 def _is_stack(path: Path) -> bool:
