@@ -2,12 +2,14 @@
 
 from bundle.training.autocast import AutocastInferer
 from bundle.training.best import BestNetworkSaver
-from bundle.training.entries import loader_batch_size, read_entries
+from bundle.training.dataset import StackCache, check_stacks
+from bundle.training.entries import read_entries
 from bundle.training.epoch_log import EpochLog
-from bundle.training.last import LastCheckpoint, check_output_dir
+from bundle.training.last import LastCheckpoint, RunFolder
 from bundle.training.learning_rate import CosineDecay
 from bundle.training.non_finite import NonFiniteLossStop
 from bundle.training.pair import CheckPaird, KeepStatisticsd
+from bundle.training.patches import check_patch_size, drops_last_batch, loader_batch_size
 from bundle.training.progress import LossProgressBar
 from bundle.training.random_state import TransformSeed
 from bundle.training.target_statistics import compute_target_statistics
@@ -26,10 +28,14 @@ __all__ = [
     "LastCheckpoint",
     "LossProgressBar",
     "NonFiniteLossStop",
+    "RunFolder",
+    "StackCache",
     "TaskErrors",
     "TransformSeed",
-    "check_output_dir",
+    "check_patch_size",
+    "check_stacks",
     "compute_target_statistics",
+    "drops_last_batch",
     "loader_batch_size",
     "read_entries",
     "start_from",

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def read_entries(
     """Read the rows of one split whose task is wanted; the others are skipped with a log line.
 
     Args:
-        dataset_dir: folder of `dataset.csv`.
+        dataset_dir: folder of `dataset.csv`, or the path of such a file.
         split: train, validation or test.
         tasks: names of the network's tasks, in its order.
         only: names of the wanted tasks among them; None wants all.
@@ -34,7 +34,8 @@ def read_entries(
             wanted task is not the network's.
     """
     wanted = choose_tasks(only, tasks)
-    path = Path(dataset_dir) / MANIFEST
+    path = Path(dataset_dir).expanduser()
+    path = path if path.is_file() else path / MANIFEST
     others = [task for task in read_tasks(path) if match_task(task, tasks) not in tasks]
     entries = read_manifest(path, split, [*tasks, *others])
     kept = [entry for entry in entries if entry["task_name"] in wanted]
@@ -49,7 +50,7 @@ def read_entries(
     return [{**entry, "file": os.path.relpath(entry["image"], path.parent)} for entry in kept]
 
 
-def check_tasks(entries: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None:
+def check_tasks(entries: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> None:
     """Check that each task has an entry, since a network cannot learn a task that it never sees.
 
     Raises:
@@ -63,21 +64,3 @@ def check_tasks(entries: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None
             f"The dataset has no training stack of {', '.join(missing)}; add some, or train those it has with "
             f'--tasks "{present}".'
         )
-
-
-def loader_batch_size(batch_size: int, patches_per_stack: int) -> int:
-    """Stacks in a batch of patches.
-
-    Args:
-        batch_size: patches in a batch.
-        patches_per_stack: patches that each of its stacks gives.
-
-    Raises:
-        BundleError: the batch is not made of whole stacks.
-    """
-    if patches_per_stack < 1 or batch_size < 1 or batch_size % patches_per_stack:
-        raise BundleError(
-            f"A batch of {batch_size} patches cannot take {patches_per_stack} patches from each stack; "
-            "give a --batch_size that is a multiple of --patches_per_stack."
-        )
-    return batch_size // patches_per_stack

@@ -16,17 +16,21 @@ MAY_DIFFER = {"tasks", "spacing", "zscore_order", "target_statistics"}
 """What a run may have otherwise than the weights that it starts from."""
 
 
-def start_from(network: RepMode, path: str | Path | None) -> None:
+def start_from(network: RepMode, path: str | Path | None, goes_on: bool = False) -> None:
     """Take the weights of a checkpoint; a task that it knows keeps its gates, a new one starts with the mean gate.
 
     Args:
         network: the network that is to be trained; its tasks may be other ones than the checkpoint's.
         path: the checkpoint, or None to keep the random weights.
+        goes_on: whether the run goes on from a state of its own, so that the checkpoint is not needed any more.
 
     Raises:
         BundleError: the checkpoint is missing, is no gated network, or has another width or other options.
     """
     if path is None:
+        return
+    if goes_on:
+        logger.info("The run goes on from its own last.pt; %s is not loaded again", path)
         return
     source = load_network(path)
     if not isinstance(source, RepMode):

@@ -1,18 +1,22 @@
 import csv
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bundle.checkpoint import load_network
+from bundle.data.manifest import ManifestRow, read_rows, write_manifest
+from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +151,12 @@ def test_mixed_precision_on_the_cpu_and_several_patches_of_a_stack(train, tmp_pa
     assert load_network(tmp_path / "model.pt").tasks == TASKS
 
 
+def test_a_last_batch_of_one_small_patch_is_left_out(train, tmp_path):
+    train(tmp_path, batch_size=7, patch_size=[16, 16, 16], max_epochs=1)
+    (row,) = read_log(tmp_path)
+    assert row["iteration"] == "1"  # eight stacks, seven in a batch
+
+
 def test_a_single_task_given_as_a_list(train, tmp_path):
     train(tmp_path, tasks=["zo1"], max_epochs=1)
     assert load_network(tmp_path / "model.pt").tasks == ["zo1"]
@@ -164,7 +174,16 @@ def sentence_of(train, *arguments, **overrides):
     ("overrides", "expected"),
     [
         ({"tasks": ["dna"]}, "last.pt was trained with tasks ['tom20', 'dna']"),
-        ({"base_width": 2}, "last.pt was trained with base_width 1, but this run asks for 2"),
+        (
+            {"base_width": 2, "seed": 7},
+            "last.pt was trained with base_width 1, seed 42, but this run asks for base_width 2, seed 7; give the same "
+            "--base_width, --seed, or another --output_dir",
+        ),
+        ({"spacing": 0.3}, "trained with spacing [0.29, 0.29, 0.29], but this run asks for spacing [0.3, 0.3, 0.3]"),
+        ({"zscore_order": "after"}, "trained with zscore_order before, but this run asks for zscore_order after"),
+        ({"network_def#experts": ["conv3"]}, "but this run asks for experts ['conv3']"),
+        ({"network_def#gate_layers": 2}, "trained with gate_layers 1, but this run asks for gate_layers 2"),
+        ({"optimizer#_target_": "torch.optim.SGD"}, "trained with optimizer Adam, but this run asks for optimizer SGD"),
         ({"resume": False}, "holds last.pt, model.pt, metrics.csv of another run; give a new --output_dir"),
     ],
 )
@@ -181,6 +200,94 @@ def test_a_new_run_may_replace_another_when_asked(train, tmp_path):
     assert load_network(tmp_path / "model.pt").tasks == ["zo1"]
 
 
+def test_what_may_change_between_runs_is_as_the_last_command_says(train, whole_run, tmp_path):
+    shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
+    train(tmp_path, max_epochs=5, learning_rate=0.002, batch_size=8, patch_size=16, checkpoint_interval=3)
+    last = load(tmp_path, "last.pt")
+    assert last["epoch"] == 5
+    (group,) = last["optimizer"]["param_groups"]
+    assert group["lr"] == 0.002
+    assert {float(state["step"]) for state in last["optimizer"]["state"].values()} == {4 * 2 + 1}
+    before = {name: value for name, value in load(whole_run, "last.pt")["network"].items() if value.is_floating_point()}
+    change = max(
+        float((last["network"][name] - value).abs().max()) for name, value in before.items() if "run" not in name
+    )
+    assert 0 < change < 0.01  # Adam moves a weight by about the learning rate
+
+
+def test_weights_to_start_from_are_not_needed_to_go_on(train, whole_run, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    shutil.copy(whole_run / "model.pt", tmp_path / "start.pt")
+    train(tmp_path / "run", max_epochs=1, init_checkpoint=str(tmp_path / "start.pt"))
+    (tmp_path / "start.pt").unlink()
+    train(tmp_path / "run", max_epochs=2, init_checkpoint=str(tmp_path / "start.pt"))
+    assert "start.pt is not loaded again" in caplog.text
+    assert [row["epoch"] for row in read_log(tmp_path / "run")] == ["1", "2"]
+
+
+def test_a_run_that_ended_before_its_first_epoch_does_not_block_the_next(train, whole_run, tmp_path):
+    assert "lower --learning_rate" in sentence_of(train, tmp_path, learning_rate=1e30, base_width=2)
+    assert {path.name for path in tmp_path.iterdir()} >= {"last.pt", "metrics.csv"}
+    train(tmp_path, max_epochs=2)
+    assert read_log(tmp_path) == read_log(whole_run)[:2]
+
+
+def test_a_new_run_that_cannot_begin_leaves_the_old_one_as_it_is(train, whole_run, tmp_path):
+    shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
+    anew = {"resume": False, "overwrite": True}
+    assert "/nowhere/x.pt" in sentence_of(train, tmp_path, **anew, init_checkpoint="/nowhere/x.pt")
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+    train(tmp_path, **anew, init_checkpoint=str(tmp_path / "model.pt"), max_epochs=1)
+    assert [row["epoch"] for row in read_log(tmp_path)] == ["1"]
+
+
+def test_a_state_of_an_earlier_version_is_refused_with_what_to_do(train, whole_run, tmp_path):
+    state = load(whole_run, "last.pt")
+    del state["run"]
+    torch.save(state, tmp_path / "last.pt")
+    sentence = sentence_of(train, tmp_path)
+    assert "last.pt lacks run, as states of earlier versions do" in sentence
+    assert "--resume False --overwrite True" in sentence
+
+
+@pytest.fixture
+def flawed_dir(dataset_dir, tmp_path):
+    """The dataset with a blank target, a missing file and, to validate with, a damaged one."""
+    folder = tmp_path / "flawed"
+    folder.mkdir()
+    for file in dataset_dir.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "dataset.csv").unlink()
+    write_ome_tiff(folder / "blank.ome.tif", np.zeros((1, 16, 40, 40), np.uint8), (0.29,) * 3, channel_names=["dna"])
+    (folder / "damaged.ome.tif").write_bytes(b"II*\0")
+    rows = [
+        *read_rows(dataset_dir / "dataset.csv").values(),
+        ManifestRow("train", "dna", "dna_0.ome.tiff", "0", "blank.ome.tif", ""),
+        ManifestRow("train", "dna", "missing.ome.tif", "", "missing.ome.tif", ""),
+        ManifestRow("validation", "dna", "damaged.ome.tif", "", "damaged.ome.tif", ""),
+    ]
+    write_manifest(folder / "dataset.csv", rows)
+    return folder
+
+
+@pytest.mark.parametrize("cache_rate", [1.0, 0.0])
+def test_bad_stacks_are_all_told_before_the_training_begins(train, flawed_dir, tmp_path, caplog, cache_rate):
+    sentence = sentence_of(train, tmp_path / "run", dataset_dir=str(flawed_dir), cache_rate=cache_rate)
+    assert "3 of 13 stacks cannot be trained on (" in sentence
+    assert "--skip_bad_stacks True" in sentence
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("bundle")]
+    for line, name in [(17, "blank.ome.tif"), (18, "missing.ome.tif"), (19, "damaged.ome.tif")]:
+        assert [f"Line {line} of dataset.csv: " in each and name in each for each in told].count(True) == 1
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_bad_stacks_may_be_skipped(train, whole_run, flawed_dir, tmp_path, caplog):
+    train(tmp_path / "run", dataset_dir=str(flawed_dir), skip_bad_stacks=True, max_epochs=2)
+    assert "3 of 13 stacks are left out" in caplog.text
+    assert read_log(tmp_path / "run") == read_log(whole_run)[:2]
+
+
 def test_a_damaged_state_is_an_error(train, tmp_path):
     (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
     assert "cannot be read as the last state" in sentence_of(train, tmp_path)
@@ -195,6 +302,9 @@ def test_a_damaged_state_is_an_error(train, tmp_path):
         ({"patches_per_stack": 3}, "multiple of --patches_per_stack"),
         ({"learning_rate": 1e30}, "lower --learning_rate"),
         ({"roi_size": [30, 32, 32]}, "roi_size"),
+        ({"patch_size": [16, 16, 20]}, "--patch_size"),
+        ({"patch_size": [16, 16, 20], "roi_size": [16, 32, 32]}, "--patch_size"),
+        ({"patch_size": [16, 16, 16], "batch_size": 1}, "larger --patch_size or --batch_size"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_no_weights(train, tmp_path, overrides, expected):

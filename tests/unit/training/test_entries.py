@@ -4,7 +4,7 @@ import pytest
 
 from bundle.data.manifest import ManifestRow, write_manifest
 from bundle.errors import BundleError
-from bundle.training.entries import check_tasks, loader_batch_size, read_entries
+from bundle.training.entries import check_tasks, read_entries
 
 
 @pytest.fixture
@@ -54,9 +54,6 @@ def test_a_task_without_a_training_stack_is_an_error_with_the_mend(dataset_dir):
         check_tasks(entries, ["dna", "zo1", "tom20"])
 
 
-def test_a_batch_is_made_of_whole_stacks():
-    assert loader_batch_size(8, 1) == 8
-    assert loader_batch_size(8, 4) == 2
-    for batch_size, patches_per_stack in [(8, 3), (4, 8), (8, 0)]:
-        with pytest.raises(BundleError, match="multiple"):
-            loader_batch_size(batch_size, patches_per_stack)
+def test_the_path_of_the_csv_does_as_well(dataset_dir):
+    path = dataset_dir / "dataset.csv"
+    assert read_entries(path, "Test", ["dna"]) == read_entries(dataset_dir, "test", ["dna"])
