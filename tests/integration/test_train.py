@@ -259,7 +259,9 @@ def flawed_dir(dataset_dir, tmp_path):
     for file in dataset_dir.iterdir():
         (folder / file.name).symlink_to(file)
     (folder / "dataset.csv").unlink()
-    write_ome_tiff(folder / "blank.ome.tif", np.zeros((1, 16, 40, 40), np.uint8), (0.29,) * 3, channel_names=["dna"])
+    write_ome_tiff(
+        folder / "blank.ome.tif", np.zeros((1, 16, 40, 40), np.uint8), spacing=(0.29,) * 3, channel_names=["dna"]
+    )
     (folder / "damaged.ome.tif").write_bytes(b"II*\0")
     rows = [
         *read_rows(dataset_dir / "dataset.csv").values(),
