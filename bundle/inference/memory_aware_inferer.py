@@ -9,7 +9,7 @@ import torch
 from monai.inferers import Inferer
 
 from bundle.errors import BundleError
-from bundle.inference.inferer import WindowInferer, check_roi_size
+from bundle.inference.inferer import WindowInferer, check_roi_size, gaussian_weights
 from bundle.inference.memory import free_memory, is_out_of_memory
 from bundle.inference.window_plan import largest_windows
 from bundle.networks.unet import DIVISOR
@@ -42,6 +42,9 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         BundleError: an impossible roi_size, overlap or sw_batch_size.
     """
 
+    # The last windows follow from the rest and the stack.
+    unrecorded = ("sw_batch_size", "progress", "device", "most_voxels", "windows")
+
     def __init__(
         self,
         bytes_per_voxel: float,
@@ -54,7 +57,8 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         super().__init__()
         self.bytes_per_voxel = bytes_per_voxel
         self.roi_size = None if roi_size is None else check_roi_size(roi_size)
-        self.overlaps = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)
+        self.weighting = gaussian_weights([DIVISOR])  # for the record
+        self.overlap = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)
         self.sw_batch_size = sw_batch_size
         self.progress = progress
         self.device = torch.device(device)
@@ -62,7 +66,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         self.windows = self._make((DIVISOR, DIVISOR, DIVISOR))  # checks the options, before any stack is known
 
     def _make(self, roi_size: Sequence[int]) -> WindowInferer:
-        return WindowInferer(roi_size, self.sw_batch_size, self.overlaps, progress=self.progress)
+        return WindowInferer(roi_size, self.sw_batch_size, self.overlap, progress=self.progress)
 
     def use(self, roi_size: Sequence[int]) -> WindowInferer:
         """Give the sliding window with windows of a size (Z, Y, X) in voxels."""
@@ -81,15 +85,15 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
             self._check(self.roi_size, shape, allowed / SHARE_OF_MEMORY)
             roi_size = self.roi_size
         else:
-            roi_size = largest_windows(shape, self.overlaps, min(allowed, self.most_voxels))
-        logger.info("Windows of %s voxels (Z, Y, X), overlapping by %s", tuple(roi_size), self.overlaps)
+            roi_size = largest_windows(shape, self.overlap, min(allowed, self.most_voxels))
+        logger.info("Windows of %s voxels (Z, Y, X), overlapping by %s", tuple(roi_size), self.overlap)
         return self.use(roi_size)
 
     def _check(self, roi_size: Sequence[int], shape: Sequence[int], allowed: float) -> None:
         """Refuse windows of more than the voxels that the whole free memory allows."""
         if math.prod(roi_size) > allowed:
             scale = self.bytes_per_voxel * self.sw_batch_size / 1e9
-            fitting = largest_windows(shape, self.overlaps, SHARE_OF_MEMORY * allowed)
+            fitting = largest_windows(shape, self.overlap, SHARE_OF_MEMORY * allowed)
             raise BundleError(
                 f"roi_size is {list(roi_size)}, whose {self.sw_batch_size} window(s) at a time take about "
                 f"{math.prod(roi_size) * scale:.2f} GB of memory, but {allowed * scale:.2f} GB are free; give "
@@ -99,7 +103,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     def shrink(self) -> bool:
         """Allow half the voxels of the last windows from now on; False where they cannot be smaller."""
         self.most_voxels = math.prod(self.windows.roi_size) / 2
-        smaller = largest_windows(self.windows.roi_size, self.overlaps, self.most_voxels)
+        smaller = largest_windows(self.windows.roi_size, self.overlap, self.most_voxels)
         if math.prod(smaller) >= math.prod(self.windows.roi_size):
             return False
         logger.warning(

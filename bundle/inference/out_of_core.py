@@ -60,6 +60,9 @@ class OutOfCore:
         BundleError: an unknown mode.
     """
 
+    # Parts of their own, and what leaves the values as they are.
+    unrecorded = ("run", "reader", "network", "inferer", "saving", "device", "decide")
+
     def __init__(
         self,
         run: PredictionRun,

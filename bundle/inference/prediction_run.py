@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bundle.data.source import StackSource, choose_sources
 from bundle.data.stack import StackReader
 from bundle.data.table import listed_file, read_table
 from bundle.errors import BundleError, find_file_fault
+from bundle.inference.description import describe
 from bundle.inference.matching import matching
 from bundle.inference.origin import describe_origin
 from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
@@ -134,9 +135,8 @@ class PredictionRun:
         scene: which scene of each file: its index, "all", or None for the only one.
         timepoint: the same for its time point.
         reader: of the files; it is asked how many scenes and time points "all" means.
-        skip_finished: whether stacks that are predicted already, from the same file with the same settings, are passed
+        skip_finished: whether stacks that are predicted already, from the same file with the same objects, are passed
             over (unless `overwrite` is true).
-        settings: what predictions depend on besides their files: weights, tasks, options.
         stack_files: see `find_stacks`.
 
     Attributes:
@@ -144,6 +144,7 @@ class PredictionRun:
         large: those that are predicted slab by slab, see `OutOfCore`.
         pending: those that are to be predicted, not being finished.
         names: what the outputs of each are called, see `name_outputs`.
+        made_with: descriptions of what predictions depend on besides their files, see `make_with`.
 
     Raises:
         BundleError: no input is there, two of one folder would get the same output, there is no such format, or scene
@@ -160,7 +161,6 @@ class PredictionRun:
         timepoint: int | str | None = None,
         reader: StackReader | None = None,
         skip_finished: bool = False,
-        settings: Mapping[str, Any] | None = None,
         stack_files: str | bool | None = AUTO,
     ) -> None:
         self.output_format = check_output_format(output_format)
@@ -173,7 +173,7 @@ class PredictionRun:
         self.overwrite = overwrite
         self.failures: dict[Path, str] = {}
         self.skip_finished = skip_finished
-        self.settings = dict(settings or {})
+        self.made_with: dict[str, Any] = {}
         self.large: set[Path] = set()
         self.pending = list(self.inputs)
         self.summary = Summary(self.output_dir / SUMMARY_NAME if len(self.inputs) > 1 else None)
@@ -204,6 +204,14 @@ class PredictionRun:
             else:
                 volume.unlink()
 
+    def make_with(self, **parts: Any) -> None:
+        """Take note of the objects that predictions depend on besides their files, as they are now.
+
+        Args:
+            parts: network, transforms, windows and whatever else changes the values, each described by `describe`.
+        """
+        self.made_with = describe(parts)
+
     @property
     def whole(self) -> list[Path]:
         """The pending stacks that are predicted whole, in memory."""
@@ -211,7 +219,7 @@ class PredictionRun:
 
     def origin(self, path: str | Path) -> dict[str, Any]:
         """Describe what the prediction of an input is made from, see `describe_origin`."""
-        return describe_origin(str(path), StackSource.parse(path).path, self.settings)
+        return describe_origin(str(path), StackSource.parse(path).path, self.made_with)
 
     def is_finished(self, path: Path) -> bool:
         """Tell whether volume, preview and statistics of an input are there, alone, and made from the same."""

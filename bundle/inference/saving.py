@@ -49,6 +49,8 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
         BundleError: as `OutputValues`.
     """
 
+    unrecorded = ("run", "inferer", "checkpoint")  # the inferer and the network's weights are parts of their own
+
     def __init__(
         self,
         keys: str,
@@ -168,7 +170,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
             },
             "values": UNITS[self.values.units],
             "roi_size": list(self.inferer.windows.roi_size),
-            "overlap": self.inferer.overlaps,
+            "overlap": self.inferer.overlap,
             "checkpoint": str(self.checkpoint),
             "version": __version__,
             "origin": self.run.origin(path),

@@ -12,6 +12,7 @@ import zarr
 from bundle.data.zarr_writer import create_ome_zarr
 from bundle.errors import BundleError
 from bundle.files import written_whole
+from bundle.inference.description import differing
 
 
 class UnfinishedPrediction:
@@ -43,8 +44,7 @@ class UnfinishedPrediction:
     def _take_over(self, overwrite: bool) -> None:
         """Go on with what is there when it is made from the same."""
         found = json.loads(self._state_file.read_text(encoding="utf-8"))
-        ours, theirs = self.state["origin"], found["origin"]
-        other = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+        other = differing(self.state["origin"], found["origin"])
         if not other:
             self.state = found
         elif not overwrite:

@@ -103,7 +103,7 @@ def test_a_quality_stands_for_windows_which_are_recorded(folder, checkpoint, net
     predict(checkpoint, input="cell.tif", tasks=["dna"], output_dir="out", roi_size=None, quality=quality)
     record = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))
     assert (record["roi_size"], record["overlap"]) == (roi_size, overlap)
-    assert record["origin"]["precision"] == "fp32"
+    assert record["origin"]["network"]["precision"] == "fp32"
     scores = torch.from_numpy((array - array.mean()) / array.std())[None].float()
     with torch.no_grad():
         expected = WindowInferer(roi_size, overlap=overlap)(scores, network, task=["dna"])[0]
@@ -131,8 +131,9 @@ def test_engines_and_precisions_give_the_networks_values(folder, checkpoint, net
         expected = network(torch.from_numpy(scores[None]).float(), ["tom20"])[0].numpy()
     error = np.abs(TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array - expected).max()
     assert error <= tolerance * expected.std()
-    origin = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))["origin"]
-    assert (origin["engine"], origin["precision"]) == (engine, precision)
+    made_with = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))["origin"]["network"]
+    assert f"{engine}_engine" in made_with["class"]
+    assert made_with["precision"] == precision
 
 
 @pytest.mark.parametrize("form", ["torchscript", "pt2", "openvino"])

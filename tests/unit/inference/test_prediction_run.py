@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bundle.errors import BundleError
+from bundle.inference.inferer import WindowInferer
 from bundle.inference.prediction_run import PredictionRun, find_stacks
 
 
@@ -204,8 +205,10 @@ def write_prediction(run, path):
     statistics.write_text(json.dumps({"volume": volume.name, "origin": run.origin(path)}), encoding="utf-8")
 
 
-def make_run(folder, **settings):
-    return PredictionRun(folder, folder / "out", skip_finished=True, settings={"overlap": 0.5, **settings})
+def make_run(folder, overlap=0.5, **options):
+    run = PredictionRun(folder, folder / "out", skip_finished=True, **options)
+    run.make_with(inferer=WindowInferer(16, overlap=overlap))
+    return run
 
 
 def test_finished_stacks_are_passed_over(folder, caplog):
@@ -238,7 +241,7 @@ def test_a_prediction_that_lacks_a_file_is_not_finished(folder, number):
 
 def test_with_overwrite_nothing_is_passed_over(folder):
     write_prediction(make_run(folder), folder / "b.tif")
-    run = PredictionRun(folder, folder / "out", overwrite=True, skip_finished=True, settings={"overlap": 0.5})
+    run = make_run(folder, overwrite=True)
     run.check()
     assert names(run.pending) == ["a.ome.tiff", "b.tif"]
 
