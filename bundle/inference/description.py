@@ -63,7 +63,7 @@ def _describe(thing: Any, seen: set[int]) -> Json:
     if isinstance(thing, Mapping):
         return {str(key): _describe(value, seen) for key, value in thing.items()}
     if isinstance(thing, (set, frozenset)):
-        return sorted(map(str, thing))
+        return [str(part) for part in sorted(thing, key=str)]
     if isinstance(thing, Sequence) and not isinstance(thing, (bytes, bytearray)):
         return [_describe(part, seen) for part in thing]
     if isinstance(thing, functools.partial):
