@@ -26,7 +26,7 @@ from bundle.export import FORMATS, load_checkpoint
 from bundle.inference.prediction_run import PredictionRun
 from bundle.networks import RepMode, SpecializedRepMode
 from bundle.official import read_official
-from bundle.training import check_output_dir
+from bundle.training import RunFolder
 from scripts.import_official import import_official
 
 
@@ -281,7 +281,8 @@ def test_the_last_state_of_a_training_is_data(tmp_path: Path, marker: Path) -> N
     network = RepMode(["dna"], base_width=1)
     torch.save({"tasks": ["dna"], "base_width": 1, "optimizer": Attack(marker)}, tmp_path / "last.pt")
     assert is_run(tmp_path / "last.pt", marker)
-    refused(lambda _: check_output_dir(tmp_path, network, resume=True, overwrite=False), tmp_path / "last.pt", marker)
+    folder = RunFolder(tmp_path, network, torch.optim.Adam(network.parameters()), seed=0)
+    refused(lambda _: folder.open(), tmp_path / "last.pt", marker)
 
 
 @pytest.mark.parametrize("read", [read_official, lambda path: import_official(str(path), "unused.pt")])
