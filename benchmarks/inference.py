@@ -19,7 +19,7 @@ from benchmarks.literal import LiteralRepMode
 from benchmarks.measurement import Measurement, Worker, measure_interleaved
 from benchmarks.peak import matrix_product_peak
 from bundle.checkpoint import load_network, save_network
-from bundle.data.zscore import standardise
+from bundle.data.image_statistics import standardise
 from bundle.engines import ENGINES, make_engine
 from bundle.engines.onnx_graph import count_weights
 from bundle.inference.inferer import WindowInferer

@@ -42,7 +42,7 @@ def trained(checkpoint: str = "models/model.pt", tasks: Sequence[str] = ("dna",)
         seed: of the simulated stack.
     """
     stack = simulate_stack((64, 256, 256), seed, tasks=[])
-    image, _, _ = zscore(torch.from_numpy(stack.brightfield)[None, None])
+    image, _ = zscore(torch.from_numpy(stack.brightfield)[None, None])
     network = load_network(checkpoint).specialize(list(tasks))
     _print_table(image, network, ((32, 64, 64), (32, 128, 128), (32, 256, 256)), OVERLAPS)
 

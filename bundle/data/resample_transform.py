@@ -31,7 +31,7 @@ def as_ends(region: Region) -> "np.ndarray[Any, np.dtype[np.int64]]":
     return np.array([(part.start, part.stop) for part in region])
 
 
-def _grid(shape: Sequence[int], affine: torch.Tensor) -> Grid:
+def grid_of(shape: Sequence[int], affine: torch.Tensor) -> Grid:
     """Give the grid of voxels (Z, Y, X) whose affine is in micrometres."""
     slices, rows, columns = map(int, shape)
     depth, height, width = (float(size) for size in affine_to_spacing(affine, r=3))
@@ -66,7 +66,7 @@ class ResampleToSpacingd(MapTransform, InvertibleTransform):  # type: ignore[mis
             image = items[key]
             if not isinstance(image, MetaTensor):
                 raise ValueError(f"'{key}' is a plain tensor without voxel size: give a MetaTensor with an affine.")
-            own = _grid(image.meta.get(GRID_SHAPE, image.shape[1:]), image.affine)
+            own = grid_of(image.meta.get(GRID_SHAPE, image.shape[1:]), image.affine)
             wanted = resampled_grid(own, self.spacing)
             given, made = _region(image, REGION, own), _region(image, RESAMPLED_REGION, wanted)
             box = _region(image, BOX, own)
@@ -86,7 +86,7 @@ class ResampleToSpacingd(MapTransform, InvertibleTransform):  # type: ignore[mis
             applied = self.pop_transform(items[key])
             info, image = applied[TraceKeys.EXTRA_INFO], items[key]
             affine = torch.as_tensor(info["affine"])
-            own = _grid(applied[TraceKeys.ORIG_SIZE], affine)
+            own = grid_of(applied[TraceKeys.ORIG_SIZE], affine)
             given, box = as_region(info[REGION]), as_region(info[BOX])
             volume = resample_region(image.as_tensor(), given, resampled_grid(own, self.spacing), own, box)
             items[key] = _with_meta(volume, image, own, box)

@@ -103,6 +103,18 @@ def resample_region(part: torch.Tensor, given: Region, source: Grid, target: Gri
     return result
 
 
+def take_nearest(part: torch.Tensor, given: Region, source: Grid, target: Grid, region: Region) -> torch.Tensor:
+    """Give each voxel of a region of the target the value of the source's voxel next to it, as masks need it.
+
+    Args and result are those of `resample_region`, in the dtype of the part.
+    """
+    for axis, (held, wanted) in enumerate(zip(given, region, strict=True)):
+        places = np.rint(np.arange(wanted.start, wanted.stop) * _step(source, target, axis))
+        inside = np.clip(places, 0, source.shape[axis] - 1).astype(np.int64) - held.start
+        part = part.index_select(axis + 1, torch.from_numpy(inside).to(part.device))
+    return part
+
+
 def needed_slices(source: Grid, target: Grid, start: int, stop: int) -> tuple[int, int]:
     """Slices [first, end) of the source grid on which the target's slices [start, stop) depend."""
     return needed_along(source, target, 0, start, stop)

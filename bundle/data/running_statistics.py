@@ -34,15 +34,28 @@ class RunningStatistics:
         self.unusable += values.numel() - finite.numel()
         if not finite.numel():
             return
-        mean = float(finite.mean())
-        squares = float(finite.var(correction=0)) * finite.numel()
-        total = self.count + finite.numel()
+        self._merge(
+            finite.numel(),
+            float(finite.mean()),
+            float(finite.var(correction=0)) * finite.numel(),
+            float(finite.min()),
+            float(finite.max()),
+        )
+
+    def merge(self, other: "RunningStatistics") -> None:
+        """Take in all that another one has taken in."""
+        self.unusable += other.unusable
+        if other.count:
+            self._merge(other.count, other.mean, other.squares, other.lowest, other.highest)
+
+    def _merge(self, count: int, mean: float, squares: float, lowest: float, highest: float) -> None:
+        """Take in a number of voxels by what is known of them."""
+        total = self.count + count
         difference = mean - self.mean
-        self.mean += difference * finite.numel() / total
-        self.squares += squares + difference**2 * self.count * finite.numel() / total
+        self.mean += difference * count / total
+        self.squares += squares + difference**2 * self.count * count / total
         self.count = total
-        self.lowest = min(self.lowest, float(finite.min()))
-        self.highest = max(self.highest, float(finite.max()))
+        self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
 
     def mean_and_std(self, where: str) -> tuple[float, float]:
         """Give mean and standard deviation.

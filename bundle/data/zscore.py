@@ -1,41 +1,45 @@
-"""Z-scores: each volume's mean taken away, divided by its standard deviation, both kept in the metadata."""
+"""Z-scores: the mean of a volume's image voxels taken away, divided by their standard deviation."""
 
+import json
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from bundle.data.image_statistics import ImageStatistics, measure, standardise
+from bundle.data.resample_transform import grid_of
+from bundle.data.resampling import take_nearest, whole_region
 from bundle.data.running_statistics import RunningStatistics
 
+LEFT_OUT = "left_out"  # in the metadata: what is no image, as JSON, which passes through MONAI's loaders
+IS_IMAGE = "is_image"  # in the metadata: booleans (1, Z, Y, X) on the grid that the stack had when its gaps were filled
 
-def zscore(image: torch.Tensor, where: str = "The volume") -> tuple[torch.Tensor, float, float]:
-    """Z-score one channel; statistics in double precision over all its voxels.
+
+def zscore(image: torch.Tensor, where: str = "The volume") -> tuple[torch.Tensor, ImageStatistics]:
+    """Z-score one channel; statistics in double precision over all its voxels that are image.
 
     Args:
-        image: volume of any shape and real dtype.
-        where: the file, for the error.
+        image: volume (..., Z, Y, X) of any real dtype.
+        where: channel and file, for the error and the log.
 
     Returns:
-        The z-scores (same shape, float32), the mean and the (population) standard deviation.
+        The z-scores (same shape, float32), 0 where there is no image, and the statistics.
 
     Raises:
         BundleError: the volume holds NaN or infinity, or is constant.
     """
-    statistics = RunningStatistics()
-    statistics.add(image)
-    mean, std = statistics.mean_and_std(where)
-    return standardise(image, mean, std), mean, std
-
-
-def standardise(image: torch.Tensor, mean: float, std: float) -> torch.Tensor:
-    """Turn grey values into z-scores: computed in double precision, given in float32, in the same shape."""
-    return ((image.to(torch.float64) - mean) / std).to(torch.float32)
+    statistics = measure(partial(_whole, image), where)
+    return statistics.zscores(image), statistics
 
 
 class ZScored(MapTransform):  # type: ignore[misc]
     """Z-score stacks (1, Z, Y, X) to float32; `meta["zscore"]` = {"mean", "std"} in the file's grey values.
+
+    What is no image becomes 0 and is described in `meta["left_out"]`, see `bundle.data.left_out`. Where
+    `FillLeftOutd` has looked for it before a resampling, the statistics are those of all voxels that it left.
 
     Raises:
         BundleError: when called on a volume with NaN or infinity, or a constant one; it names file and channel.
@@ -46,13 +50,62 @@ class ZScored(MapTransform):  # type: ignore[misc]
         """Z-score the stack of each key."""
         items = dict(data)
         for key in self.key_iterator(items):
-            image = items[key]
-            if image.ndim != 4 or image.shape[0] != 1:
-                raise ValueError(f"Select one channel first: '{key}' must be (1, Z, Y, X), got {tuple(image.shape)}.")
-            meta = image.meta if isinstance(image, MetaTensor) else {}
-            names = meta.get("channel_names", ("of unknown name",))
-            where = f"Channel {names[0]} of {meta.get('filename_or_obj', 'a stack without file')}"
-            items[key], mean, std = zscore(image, where)
-            if isinstance(items[key], MetaTensor):
-                items[key].meta["zscore"] = {"mean": mean, "std": std}
+            image, where = items[key], _name(items[key], str(key))
+            found = dict(image.meta) if isinstance(image, MetaTensor) else {}
+            if LEFT_OUT in found:
+                running = RunningStatistics()
+                running.add(image[_mask(image, found.pop(IS_IMAGE))] if IS_IMAGE in found else image)
+                mean, std = running.mean_and_std(where)
+                items[key] = standardise(image, mean, std)
+            else:
+                items[key], statistics = zscore(image, where)
+                mean, std = statistics.mean, statistics.std
+                found[LEFT_OUT] = json.dumps(statistics.left_out.as_json())
+            if isinstance(image, MetaTensor):
+                items[key] = MetaTensor(items[key]).copy_meta_from(image)
+                items[key].meta = {**found, "zscore": {"mean": mean, "std": std}}
         return items
+
+
+class FillLeftOutd(MapTransform):  # type: ignore[misc]
+    """Put the image's mean in the place of what is no image, before a resampling would spread it into the image.
+
+    A stack (1, Z, Y, X) in which all is image keeps its voxels as they are; another becomes float32.
+
+    Raises:
+        BundleError: as `ZScored`.
+        ValueError: as `ZScored`.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Fill the stack of each key."""
+        items = dict(data)
+        for key in self.key_iterator(items):
+            image = items[key]
+            statistics = measure(partial(_whole, image), _name(image, str(key)))
+            items[key] = image.clone()
+            if statistics.left_out:
+                items[key] = MetaTensor(statistics.filled(image).to(torch.float32)).copy_meta_from(image)
+                items[key].meta[IS_IMAGE] = MetaTensor(statistics.is_image(image), affine=image.affine)
+            items[key].meta[LEFT_OUT] = json.dumps(statistics.left_out.as_json())
+        return items
+
+
+def _mask(image: MetaTensor, mask: MetaTensor) -> torch.Tensor:
+    """Bring a mask (1, Z, Y, X) to the grid of a whole image that was resampled since."""
+    own, resampled = (grid_of(stack.shape[1:], stack.affine) for stack in (mask, image))
+    return take_nearest(mask.as_tensor(), whole_region(own), own, resampled, whole_region(resampled))
+
+
+def _whole(image: torch.Tensor) -> list[torch.Tensor]:
+    """Give a stack in one piece."""
+    return [image]
+
+
+def _name(image: torch.Tensor, key: str) -> str:
+    """Name channel and file of a stack, which must have one channel."""
+    if image.ndim != 4 or image.shape[0] != 1:
+        raise ValueError(f"Select one channel first: '{key}' must be (1, Z, Y, X), got {tuple(image.shape)}.")
+    meta = image.meta if isinstance(image, MetaTensor) else {}
+    names = meta.get("channel_names", ("of unknown name",))
+    return f"Channel {names[0]} of {meta.get('filename_or_obj', 'a stack without file')}"

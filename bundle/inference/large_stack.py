@@ -1,14 +1,15 @@
 """One channel of a stack that stays in its file: read a slab at a time, in z-scores and on the network's grid."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
+from bundle.data.image_statistics import ImageStatistics, measure, standardise
 from bundle.data.lazy_stack import LazyStack
 from bundle.data.quantization import spread
-from bundle.data.resampling import Grid, needed_slices, resample_slab, resampled_grid
+from bundle.data.resampling import Grid, needed_slices, resample_slab, resampled_grid, take_nearest, whole_region
 from bundle.data.running_statistics import RunningStatistics
-from bundle.data.zscore import standardise
 
 BYTES_PER_VOXEL_READ = 24  # a slab in the file's dtype, in double precision for z-scores, and in single precision
 OVERSHOOT = 0.25  # of the range of a stack's grey values, by which resampled ones may lie outside of it
@@ -27,8 +28,8 @@ class LargeStack:
     Attributes:
         own: grid of the file.
         network: grid on which the network works.
-        statistics: "mean", "std", "lowest" and "highest" of the voxels; set these by `measure`, or from an earlier run,
-            before `read`.
+        statistics: of the file's voxels, and of resampled ones where z-scores are formed of these; set by `measure`, or
+            from an earlier run, before `read`.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class LargeStack:
         self.own = Grid(lazy.shape[1:], (depth, height, width))
         self.network = resampled_grid(self.own, network_spacing)
         self.zscore_first = zscore_first
-        self.statistics: dict[str, float] = {}
+        self.statistics: ImageStatistics
 
     def light(self, grid: Grid, start: int, stop: int) -> torch.Tensor:
         """Read slices [start, stop) of either grid in the file's grey values, (1, z, Y, X)."""
@@ -56,46 +57,73 @@ class LargeStack:
         return resample_slab(self.light(self.own, first, end), first, self.own, grid, start, stop)
 
     def measure(self, depth: int, tell: Callable[[int], object]) -> None:
-        """Find mean, standard deviation and range of all voxels, `depth` slices at a time.
+        """Find the statistics of all voxels that are image, `depth` slices at a time.
 
         Args:
             depth: slices in memory.
-            tell: called with the number of slices of each slab that is done.
+            tell: called with the number of slices of each slab that is done, up to all of them.
 
         Raises:
             BundleError: NaN or infinity, or every value is the same.
         """
-        grid = self.own if self.zscore_first else self.network
-        statistics = RunningStatistics()
-        for start in range(0, grid.shape[0], depth):
-            stop = min(start + depth, grid.shape[0])
-            statistics.add(self.light(grid, start, stop))
-            tell(stop - start)
-        mean, std = statistics.mean_and_std(f"Channel {self.channel_name} of {self.lazy.path}")
-        self.statistics = {"mean": mean, "std": std, "lowest": statistics.lowest, "highest": statistics.highest}
+        where = f"Channel {self.channel_name} of {self.lazy.path}"
+        told = 0
+
+        def slabs() -> Iterator[torch.Tensor]:
+            nonlocal told
+            for start, stop in _slabs(self.own, depth):
+                yield self.light(self.own, start, stop)
+                tell(max(0, stop - told))
+                told = max(told, stop)
+
+        self.statistics = measure(slabs, where)
+        if not self.zscore_first:
+            running = RunningStatistics()
+            for start, stop in _slabs(self.network, depth):
+                light = self._filled(start, stop)
+                running.add(light[self._is_image(start, stop)] if self.statistics.left_out else light)
+            mean, std = running.mean_and_std(where)
+            self.statistics = replace(self.statistics, resampled=(mean, std))
 
     def light_scale(self, grid: Grid) -> tuple[float, float]:
         """Give the scale and the offset by which uint16 holds the grey values of a grid, as they are where it can."""
         dtype = self.lazy.dtype
         if grid is self.own and dtype.kind == "u" and dtype.itemsize <= 2:
             return 1.0, 0.0
-        lowest, highest = self.statistics["lowest"], self.statistics["highest"]
+        lowest, highest = self.statistics.lowest, self.statistics.highest
         margin = OVERSHOOT * (highest - lowest)
         return spread(lowest - margin, highest + margin)
 
     def read(self, start: int, stop: int) -> torch.Tensor:
         """Give the slices [start, stop) of the network's grid in z-scores, (1, z, Y, X) float32."""
         if not self.zscore_first:
-            return self._standardise(self.light(self.network, start, stop))
+            return standardise(self._filled(start, stop), *self.statistics.used)
         first, end = needed_slices(self.own, self.network, start, stop)
-        scores = self._standardise(self.light(self.own, first, end))
+        scores = self.statistics.zscores(self.light(self.own, first, end), (first, 0, 0))
         return resample_slab(scores, first, self.own, self.network, start, stop)
 
-    def _standardise(self, light: torch.Tensor) -> torch.Tensor:
-        return standardise(light, self.statistics["mean"], self.statistics["std"])
+    def _filled(self, start: int, stop: int) -> torch.Tensor:
+        """Give the slices [start, stop) of the network's grid in grey values, nothing in them that is no image."""
+        first, end = needed_slices(self.own, self.network, start, stop)
+        light = self.statistics.filled(self.light(self.own, first, end), (first, 0, 0))
+        return resample_slab(light, first, self.own, self.network, start, stop)
+
+    def _is_image(self, start: int, stop: int) -> torch.Tensor:
+        """Tell which voxels of the slices [start, stop) of the network's grid are image."""
+        first, end = needed_slices(self.own, self.network, start, stop)
+        given = (slice(first, end), *whole_region(self.own)[1:])
+        mask = self.statistics.is_image(self.light(self.own, first, end), (first, 0, 0))
+        wanted = (slice(start, stop), *whole_region(self.network)[1:])
+        return take_nearest(mask, given, self.own, self.network, wanted)
 
     def bytes_to_read(self, depth: int) -> int:
         """Memory that reading `depth` slices of the network's grid takes, in bytes."""
         middle = max(0, self.network.shape[0] - depth) // 2  # where a slab has neighbours on both sides
         first, end = needed_slices(self.own, self.network, middle, min(middle + depth, self.network.shape[0]))
         return BYTES_PER_VOXEL_READ * (end - first) * self.own.shape[1] * self.own.shape[2]
+
+
+def _slabs(grid: Grid, depth: int) -> Iterator[tuple[int, int]]:
+    """Cut a grid into slabs of `depth` slices: the first slice of each, and the one behind its last."""
+    for start in range(0, grid.shape[0], depth):
+        yield start, min(start + depth, grid.shape[0])

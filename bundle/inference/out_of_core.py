@@ -1,6 +1,7 @@
 """Stacks that do not fit into memory: predicted slab by slab, with the windows and values of a whole stack."""
 
 import copy
+import json
 import logging
 import math
 import shutil
@@ -17,9 +18,11 @@ from tqdm import tqdm
 from bundle.choice import choose
 from bundle.data.channel import choose_channel
 from bundle.data.far_spacing import warn_of_far_spacing
+from bundle.data.image_statistics import ImageStatistics
 from bundle.data.resampling import Grid, needed_slices, resample_slab
 from bundle.data.source import StackSource
 from bundle.data.stack import StackReader
+from bundle.data.zscore import LEFT_OUT
 from bundle.errors import BundleError
 from bundle.inference.large_stack import LargeStack
 from bundle.inference.memory import free_memory, is_out_of_memory
@@ -159,11 +162,11 @@ class OutOfCore:
             self._announce(path, stack, rows, unfinished)
             unfinished.remember(roi_size=list(rows.inferer.roi_size))
             if "statistics" in unfinished.state:
-                stack.statistics = unfinished.state["statistics"]
+                stack.statistics = ImageStatistics.from_json(unfinished.state["statistics"])
             else:
                 with tqdm(total=lazy.shape[1], desc=f"{path.name}: statistics", unit="slice") as bar:
                     stack.measure(rows.depth, bar.update)
-                unfinished.remember(statistics=stack.statistics)
+                unfinished.remember(statistics=stack.statistics.as_json())
             try:
                 self._fill(path, stack, rows, unfinished)
             except NotFiniteError:  # what is done would be in the way of the other precision
@@ -191,7 +194,8 @@ class OutOfCore:
         meta = {
             "channel_names": [stack.channel_name],
             "spacing": stack.own.spacing,
-            "zscore": {name: stack.statistics[name] for name in ("mean", "std")},
+            "zscore": dict(zip(("mean", "std"), stack.statistics.used, strict=True)),
+            LEFT_OUT: json.dumps(stack.statistics.left_out.as_json()),
         }
         record = self.saving.record(str(path), meta, shape, grid.spacing, channels)
         planes = PreviewPlanes(grid.shape, self.network.tasks)

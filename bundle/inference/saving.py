@@ -14,6 +14,7 @@ from monai.transforms import MapTransform
 
 from bundle import __version__
 from bundle.data.source import StackSource
+from bundle.data.zscore import LEFT_OUT
 from bundle.errors import BundleError
 from bundle.files import written_whole
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
@@ -146,7 +147,7 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
 
         Args:
             path: the input.
-            meta: the image's `channel_names`, `spacing` and `zscore`.
+            meta: the image's `channel_names`, `spacing`, `zscore` and `left_out`.
             shape: of what is stored (C, Z, Y, X).
             spacing: of what is stored, in micrometres (Z, Y, X).
             channels: what is stored in each channel.
@@ -156,7 +157,10 @@ class SavePredictiond(MapTransform):  # type: ignore[misc]
             "volume": self.run.outputs(path)[0].name,
             "input_channel": str(meta["channel_names"][0]),
             "input_spacing_um_zyx": [float(size) for size in meta["spacing"]],
-            "image_statistics": {name: float(meta["zscore"][name]) for name in ("mean", "std")},
+            "image_statistics": {
+                **{name: float(meta["zscore"][name]) for name in ("mean", "std")},
+                LEFT_OUT: json.loads(meta[LEFT_OUT]),
+            },
             "axes": "CZYX",
             "shape": list(shape),
             "spacing_um_zyx": list(spacing),

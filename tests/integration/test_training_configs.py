@@ -91,7 +91,7 @@ def test_all_prepare_stacks_alike():
     for (step,) in found:
         assert step["transforms"].pop("value") == "@settled_zscore_order"
         assert [step] == normalizing
-    for name in ("zscore", "resample"):
+    for name in ("zscore", "fill", "resample"):
         assert without(train[name], "spacing") == without(evaluate[name], "spacing")
         assert without(train[name], "spacing", "keys") == without(inference[name], "spacing", "keys")
     assert train["zscore_order"] == "before"

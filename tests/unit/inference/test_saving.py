@@ -29,6 +29,7 @@ def item(tmp_path):
         "channel_names": ["bf"],
         "spacing": SPACING,
         "zscore": {"mean": 100.0, "std": 7.0},
+        "left_out": "{}",
     }
     generator = torch.Generator().manual_seed(0)
     return {
@@ -60,7 +61,7 @@ def test_volume_preview_and_statistics(tmp_path, item):
     assert stack.spacing == pytest.approx(SPACING)
     assert imread(preview).std() > 0.05
     record = json.loads(statistics.read_text(encoding="utf-8"))
-    assert record["image_statistics"] == {"mean": 100, "std": 7}
+    assert record["image_statistics"] == {"mean": 100, "std": 7, "left_out": {}}
     assert record["target_statistics"] == {"dna": {"mean": 50, "std": 5}}
     assert record["tasks"] == ["dna", "zo1"]
     assert record["spacing_um_zyx"] == list(SPACING)

@@ -1,0 +1,109 @@
+"""Padding: one value around the image of a plane, as stitching, rotating, deskewing and registering leave it.
+
+Background that was cut off at zero is one value, too, and is image. What tells them apart: padding begins in a corner
+of the plane, straight lines bound it, and beyond them the image begins at once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.measure import approximate_polygon, find_contours
+
+Plane = np.ndarray[Any, Any]
+Mask = npt.NDArray[np.bool_]
+
+RUN = 8  # voxels of one value along an edge: in 8-bit images of little contrast, 2 or 3 of them are chance
+SQUARE = np.ones((3, 3), bool)  # padding holds such squares, equal voxels by chance hardly ever
+SOLID = 0.8  # share of a region that squares cover: noise that was cut off leaves holes everywhere
+CORNERS = 8  # of the image in its plane: a turned rectangle has 4, cut by the plane's edges up to 8
+OFF_LINE = 1.2  # voxels by which the outline of voxels may leave a straight line: little more than a voxel's steps
+LEAST_STEP = 4  # voxels along an axis between two corners, where there are more than so many: mosaics have steps
+BESIDE = 2  # voxels beside padding that interpolation may have mixed with it
+LEAST_IMAGE = 0.05  # share of a plane that is image: a few objects on a background of zeros are no image with padding
+ONE_SIDED = 0.05  # share of what lies beside a region on one side of its value: of what was cut off at a value, none
+CLEAR = 0.5  # standard deviations between padding and what lies beside it: cut off background comes closer than that
+STEEP = 0.2  # standard deviations, where it lies on both sides: the contour lines of a smooth image come closer
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region of one value that fills corners of a plane.
+
+    Attributes:
+        value: the value.
+        voxels: how many there are.
+        beside: values of the image within BESIDE voxels of it.
+        is_padding: whether its outline and what lies beside it are those of padding.
+    """
+
+    value: float
+    voxels: int
+    beside: Plane
+    is_padding: bool
+
+
+def find_regions(plane: Plane) -> list[Region]:
+    """Find the regions of one value in the corners of a plane (Y, X) that is not all one value."""
+    return [_examine(plane, value) for value in _corner_values(plane)]
+
+
+def solid(mask: Mask) -> Mask:
+    """Keep the voxels of a plane (Y, X) that a square of 3 x 3 covers, beyond the plane's edge what is at it."""
+    opened = ndimage.binary_opening(np.pad(mask, 2, mode="edge"), SQUARE)
+    inside: Mask = opened[2:-2, 2:-2]
+    return inside
+
+
+def _corner_values(plane: Plane) -> list[Any]:
+    """Give the values that at least RUN voxels along an edge have, from a corner on."""
+    values = []
+    for corner in (plane, plane[::-1], plane[:, ::-1], plane[::-1, ::-1]):
+        value = corner[0, 0]
+        edges = (corner[:RUN, 0], corner[0, :RUN])
+        if any((edge == value).all() for edge in edges if len(edge) > 1) and value not in values:
+            values.append(value)
+    return values
+
+
+def _examine(plane: Plane, value: Any) -> Region:
+    """Find the region of a value that hangs together with the corners, and tell whether it is padding."""
+    same = plane == value
+    labels, _ = ndimage.label(same)
+    corners = np.unique(labels[[0, 0, -1, -1], [0, -1, 0, -1]])
+    region = np.isin(labels, corners[corners > 0])
+    near = ndimage.binary_dilation(region, iterations=BESIDE) & ~region
+    touching = plane[ndimage.binary_dilation(region) & ~region].astype(np.float64)
+    image = plane[~same].astype(np.float64)
+    is_padding = (
+        image.size > LEAST_IMAGE * plane.size
+        and touching.size > 0
+        and _is_clear(float(value), touching, image)
+        and solid(same & ~region).sum() < (1 - SOLID) * region.sum()
+        and _is_straight(region)
+    )
+    return Region(float(value), int(region.sum()), plane[near], is_padding)
+
+
+def _is_clear(value: float, touching: Plane, image: Plane) -> bool:
+    """Tell whether the image begins at once beside a region of a value, instead of fading into it."""
+    above = float((touching > value).mean())
+    one_sided = above < ONE_SIDED or above > 1 - ONE_SIDED
+    distance = float(np.median(np.abs(touching - value)))
+    return distance > (CLEAR if one_sided else STEEP) * float(image.std()) > 0
+
+
+def _is_straight(region: Mask) -> bool:
+    """Tell whether straight lines bound a region of a plane, and neither it nor the rest is full of holes."""
+    inside = solid(region)
+    if any(solid(part).sum() < SOLID * part.sum() for part in (region, ~region)):
+        return False
+    turns, along_axes = 0, True
+    for outline in find_contours(np.pad(inside, 1, mode="edge").astype(np.float32), 0.5):
+        corners = approximate_polygon(outline, OFF_LINE)
+        steps = np.abs(np.diff(corners, axis=0))
+        turns += len(steps) - 1
+        along_axes &= bool((steps.min(axis=1) <= 1).all() and (steps.max(axis=1) >= LEAST_STEP).all())
+    return turns <= CORNERS or along_axes

@@ -1,0 +1,93 @@
+"""Frames, hot pixels and blank slices leave the rest of a prediction as it is, through the config."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from bundle.checkpoint import save_network
+from bundle.data.reader import FileReader
+from bundle.data.writer import write_ome_tiff
+from bundle.networks import RepMode
+from tests.prediction import predict
+
+SHAPE = (16, 48, 48)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A tiny network whose batch norms have seen images."""
+    torch.manual_seed(0)
+    network = RepMode(["dna"], base_width=1).train()
+    with torch.no_grad():
+        for _ in range(30):
+            network(torch.randn(2, 1, 16, 32, 32), torch.tensor([0, 0]))
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    save_network(network.eval(), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_folder_and_hooks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sys.excepthook
+    yield
+    sys.excepthook = before
+
+
+def brightfield():
+    blurred = gaussian_filter(np.random.default_rng(0).normal(size=SHAPE), 0.7)
+    return (1800 + 60 * blurred / blurred.std()).astype(np.uint16)
+
+
+def spoilt(kind):
+    """A stack with something that is no image in it, and where in it the image is untouched."""
+    stack, inside = brightfield(), np.ones(SHAPE, bool)
+    if kind == "frame":
+        inside[:, :8], inside[:, -8:], inside[..., :8], inside[..., -8:] = False, False, False, False
+        inside = np.pad(inside, ((0, 0), (12, 12), (12, 12)))
+        return np.pad(stack, ((0, 0), (12, 12), (12, 12))), inside
+    if kind == "hot pixels":
+        stack[:, 10, 10] = stack[:, 30, 5] = 65535
+        inside[:, 6:15, 6:15] = inside[:, 26:35, :10] = False
+    else:
+        stack[:2], inside[:6] = 65535, False
+    return stack, inside
+
+
+def load(path):
+    return FileReader().load(path).array[0]
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("kind", ["frame", "hot pixels", "late shutter"])
+@pytest.mark.parametrize("slabs", [False, True])
+def test_the_prediction_of_the_image_is_that_without_what_is_no_image(checkpoint, kind, order, slabs, caplog):
+    spacing = (
+        (0.29, 0.29, 0.29) if order == "before" else (0.29, 0.145, 0.145)
+    )  # the frame of 12 voxels is 6 of the network's
+    stack, inside = spoilt(kind)
+    for name, array in (("clean", brightfield()), ("spoilt", stack)):
+        write_ome_tiff(f"{name}.tif", array[None], spacing=spacing, channel_names=["brightfield"])
+    knobs = {"roi_size": [16, 80, 80], "zscore_order": order, "output_dir": "out"}
+    predict(checkpoint, input="clean.tif", out_of_core=False, **knobs)
+    predict(checkpoint, input="spoilt.tif", out_of_core=slabs, **knobs)
+    found, expected = load("out/spoilt_pred.ome.tiff"), load("out/clean_pred.ome.tiff")
+    if kind == "frame":
+        expected = np.pad(expected, ((0, 0), (12, 12), (12, 12)))
+    assert np.corrcoef(found[inside], expected[inside])[0, 1] > 0.98
+    assert found[inside].std() == pytest.approx(expected[inside].std(), rel=0.1)
+    clean, other = (
+        json.loads(Path(f"out/{name}_pred.json").read_text())["image_statistics"] for name in ("clean", "spoilt")
+    )
+    assert clean["left_out"] == {}
+    assert sum(other["left_out"]["voxels"].values()) == (stack == (65535 if kind != "frame" else 0)).sum()
+    assert other["mean"] == pytest.approx(clean["mean"], abs=0.1 * clean["std"])
+    assert other["std"] == pytest.approx(clean["std"], rel=0.1)
+    lines = [line for line in caplog.messages if "left out of its mean" in line]
+    assert len(lines) == 1
+    assert "Channel brightfield of spoilt.tif" in lines[0]
