@@ -1,33 +1,6 @@
-"""Make a bundle checkpoint of one of the RepMode authors' checkpoints, without running code from it."""
+"""Bring one of the RepMode authors' checkpoints over: `python -m scripts.import_official --help`, anywhere `repmode-import-official`."""
 
-import logging
-from pathlib import Path
-
-import fire
-
-from bundle.checkpoint import save_network
-from bundle.errors import install_excepthook
-from bundle.official import read_official
-
-logger = logging.getLogger("scripts.import_official")
-
-
-def import_official(checkpoint: str, output: str, overwrite: bool = False) -> None:
-    """Write the network of an authors' checkpoint as a flat state dict that `--checkpoint` takes everywhere here.
-
-    Args:
-        checkpoint: the authors' file, such as model_best_avg.p.
-        output: where the bundle checkpoint goes, such as models/official.pt.
-        overwrite: whether a file that is there already may be replaced.
-    """
-    network = read_official(checkpoint)
-    save_network(network, output, overwrite=overwrite)
-    logger.info(
-        "%s -> %s: width %d, tasks %s", Path(checkpoint).name, output, network.base_width, ", ".join(network.tasks)
-    )
-
+from bundle.commands import import_official
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    install_excepthook()
-    fire.Fire(import_official)
+    import_official()

@@ -1,40 +1,6 @@
-"""Make a training dataset of simulated cells: OME-TIFF stacks and their dataset.csv."""
+"""Make a dataset of simulated cells: `python -m scripts.simulate --help`, anywhere `repmode-simulate`."""
 
-from collections.abc import Sequence
-
-import fire
-
-from bundle.errors import install_excepthook
-from bundle.simulation.dataset import PUBLISHED_SPLIT, simulate_dataset
-
-
-def simulate(
-    output_dir: str,
-    count: int,
-    shape: Sequence[int] | Sequence[Sequence[int]] = (32, 128, 128),
-    seed: int = 0,
-    tasks: Sequence[str] | None = None,
-    split: Sequence[float] = PUBLISHED_SPLIT,
-    overwrite: bool = False,
-    workers: int = 1,
-) -> None:
-    """Write simulated brightfield stacks, each with the fluorescence of one structure, and a dataset.csv.
-
-    Args:
-        output_dir: folder to write to; made when missing.
-        count: number of stacks; the tasks take turns.
-        shape: size of each stack, "[Z,Y,X]" in voxels of 0.29 um; or sizes that take turns, "[[Z,Y,X],[Z,Y,X]]".
-        seed: the same seed gives the same files, byte for byte.
-        tasks: structures to make, like "['dna','tom20']"; all twelve when not given.
-        split: fractions for training, validation and test, "[0.675,0.075,0.25]".
-        overwrite: True to replace files that stand there already.
-        workers: processes that simulate at the same time.
-    """
-    named = [tasks] if isinstance(tasks, str) else tasks
-    manifest = simulate_dataset(str(output_dir), count, shape, seed, named, split, overwrite, workers)
-    print(f"{count} stacks are listed in {manifest}")
-
+from bundle.commands import simulate
 
 if __name__ == "__main__":
-    install_excepthook()
-    fire.Fire(simulate)
+    simulate()

@@ -10,13 +10,12 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
-from bundle.errors import BundleError, install_excepthook
+from bundle.errors import install_excepthook
 from bundle.knobs.knob import CONFIGS, Knob, configs, read_knobs, unknown_option
-from bundle.knobs.listing import list_knobs
+from bundle.knobs.listing import HELP, list_knobs
 from bundle.knobs.literal import as_literal, is_special
-from bundle.knobs.words import Words, monai_words
+from bundle.knobs.words import Words, check_loose_words, monai_words, word_of
 
-HELP = ("help", "h")
 QUIET = ("ignite", "monai")
 
 
@@ -58,25 +57,6 @@ def _running_parser() -> ConfigParser:
             return parser
         frame = frame.f_back
     raise RuntimeError("start_workflow is for the expressions of a config.")
-
-
-def check_loose_words(loose: Sequence[tuple[str, str]], knobs: Sequence[Knob]) -> None:
-    """Refuse words that belong to no option, such as those a shell made of an unquoted pattern.
-
-    Raises:
-        BundleError: there is one.
-    """
-    if not loose:
-        return
-    word, before = loose[0]
-    kind = next((knob.kind for knob in knobs if knob.name == before), "")
-    if kind in ("names", "numbers"):
-        advice = f"join the values by commas: --{before} first,second"
-    elif kind == "path":
-        advice = f'put quotes around a pattern or a path with spaces: --{before} "*.tif"'
-    else:
-        advice = "begin each option with two dashes: --name value"
-    raise BundleError(f"The word '{word}' belongs to no option; {advice}.")
 
 
 def check_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> None:
@@ -124,11 +104,3 @@ def update(parser: ConfigParser, knobs: Sequence[Knob], typed: Words | None) -> 
     if changed:
         parser.update(changed)
         parser.parse(reset=True)
-
-
-def word_of(knob: Knob, typed: Words) -> str | None:
-    """Give the word that was typed for a knob, "False" for --noname and --no-name; None where there is none."""
-    if knob.name in typed.options:
-        return typed.options[knob.name]
-    negated = any(typed.options.get(f"no{dash}{knob.name}") == "True" for dash in ("", "_"))
-    return "False" if negated and knob.kind == "flag" else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from bundle.knobs.kinds import find_kind
 from bundle.knobs.knob import Knob
 
+HELP = ("help", "h")
 WIDTH = 110
 INDENT = " " * 6
 LONGEST_DEFAULT = 60

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bundle.errors import BundleError
+from bundle.knobs.knob import Knob
+
 FLAG = re.compile(r"--.+|-[a-zA-Z].*")  # a negative number is none
 
 
@@ -45,3 +48,30 @@ def monai_words() -> Words | None:
     program = Path(sys.argv[0])
     started = program.parts[-3:] == ("monai", "bundle", "__main__.py") and sys.argv[1:2] in (["run"], ["run_workflow"])
     return read_words(sys.argv[2:]) if started else None
+
+
+def word_of(knob: Knob, typed: Words) -> str | None:
+    """Give the word that was typed for a knob, "False" for --noname and --no-name; None where there is none."""
+    if knob.name in typed.options:
+        return typed.options[knob.name]
+    negated = any(typed.options.get(f"no{dash}{knob.name}") == "True" for dash in ("", "_"))
+    return "False" if negated and knob.kind == "flag" else None
+
+
+def check_loose_words(loose: Sequence[tuple[str, str]], knobs: Sequence[Knob]) -> None:
+    """Refuse words that belong to no option, such as those a shell made of an unquoted pattern.
+
+    Raises:
+        BundleError: there is one.
+    """
+    if not loose:
+        return
+    word, before = loose[0]
+    kind = next((knob.kind for knob in knobs if knob.name == before), "")
+    if kind in ("names", "numbers"):
+        advice = f"join the values by commas: --{before} first,second"
+    elif kind == "path":
+        advice = f'put quotes around a pattern or a path with spaces: --{before} "*.tif"'
+    else:
+        advice = "begin each option with two dashes: --name value"
+    raise BundleError(f"The word '{word}' belongs to no option; {advice}.")

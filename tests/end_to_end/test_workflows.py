@@ -10,8 +10,8 @@ import tifffile
 from monai.bundle import run
 
 from bundle.checkpoint import load_network
-from scripts.export_tasks import export_tasks
-from scripts.simulate import simulate
+from bundle.commands.export_tasks import export_tasks
+from bundle.commands.simulate import simulate
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TASKS = ["dna", "membrane_caax_63x"]

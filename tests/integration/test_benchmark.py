@@ -5,9 +5,9 @@ import json
 import pytest
 
 from benchmarks import inference
-from benchmarks.inference import Variant
+from bundle.benchmark.inference import Variant
+from bundle.commands.benchmark import benchmark
 from bundle.errors import BundleError
-from scripts.benchmark import benchmark
 
 KEYS = [
     *("part", "variant", "engine", "precision", "quality", "shape", "seconds", "voxels_per_second", "gflops"),

@@ -14,12 +14,12 @@ from bioio import BioImage
 from monai.bundle import ConfigWorkflow
 
 from bundle.checkpoint import save_network
+from bundle.commands.export_tasks import export_tasks
 from bundle.data.tiff_reader import TiffReader
 from bundle.data.writer import write_ome_tiff
 from bundle.export import FORMATS
 from bundle.inference.inferer import WindowInferer
 from bundle.networks import RepMode
-from scripts.export_tasks import export_tasks
 from tests.prediction import CONFIG, predict, sentence_of
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bundle.checkpoint import load_network
+from bundle.commands.import_official import import_official
 from bundle.errors import BundleError
 from bundle.networks import RepMode
 from bundle.official import map_key, read_official
-from scripts.import_official import import_official
 
 TASKS = ["dna", "tom20"]
 

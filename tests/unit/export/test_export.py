@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from bundle.checkpoint import load_network, save_network
+from bundle.commands.export_tasks import export_tasks
 from bundle.engines import Engine
 from bundle.errors import BundleError
 from bundle.export import FORMATS, Format, check, formats, load_checkpoint
 from bundle.networks import RepMode
 from scripts import export_tasks as script
-from scripts.export_tasks import export_tasks
 
 TASKS = ["dna", "er"]
 FLOATS = [name for name, form in FORMATS.items() if form.precision == "fp32"]

@@ -5,13 +5,13 @@ from collections import Counter
 import pytest
 import tifffile
 
+from bundle.commands.compare_simulation import compare_simulation
+from bundle.commands.simulate import simulate
 from bundle.data.manifest import read_manifest
 from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError
 from bundle.simulation.dataset import plan_dataset, share_out, simulate_dataset
 from bundle.simulation.structure import STRUCTURES
-from scripts.compare_simulation import compare_simulation
-from scripts.simulate import simulate
 
 SHAPE = [8, 24, 24]
 PUBLISHED = (0.675, 0.075, 0.25)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.training import VARIANTS, Trainer, count_operations, prepare_gradients, prepare_step
+from bundle.benchmark.training import VARIANTS, Trainer, count_operations, prepare_gradients, prepare_step
 
 CASE = {"base_width": 2, "shape": (16, 32, 32), "tasks": (3, 1)}
 

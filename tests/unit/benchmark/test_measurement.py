@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.measurement import Worker, WorkerError, measure_interleaved
+from bundle.benchmark.measurement import Worker, WorkerError, measure_interleaved
 
 MEBIBYTE = 2**20
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.literal import LiteralRepMode
+from bundle.benchmark.literal import LiteralRepMode
 from bundle.networks import RepMode
 
 TASKS = ["dna", "tom20", "zo1"]

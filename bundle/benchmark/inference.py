@@ -15,9 +15,9 @@ from monai.networks.nets import BasicUNet, DynUNet
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.literal import LiteralRepMode
-from benchmarks.measurement import Measurement, Worker, measure_interleaved
-from benchmarks.peak import matrix_product_peak
+from bundle.benchmark.literal import LiteralRepMode
+from bundle.benchmark.measurement import Measurement, Worker, measure_interleaved
+from bundle.benchmark.peak import matrix_product_peak
 from bundle.checkpoint import load_network, save_network
 from bundle.data.image_statistics import standardise
 from bundle.engines import ENGINES, make_engine
@@ -28,7 +28,7 @@ from bundle.metrics import PearsonMetric, R2Metric
 from bundle.networks import RepMode
 from bundle.simulation.stack import simulate_stack
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "model.pt"
 TASK = "dna"
 SEED = 2026

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.literal import LiteralRepMode
-from benchmarks.measurement import Measurement, Worker, measure_interleaved
-from benchmarks.peak import matrix_product_peak
+from bundle.benchmark.literal import LiteralRepMode
+from bundle.benchmark.measurement import Measurement, Worker, measure_interleaved
+from bundle.benchmark.peak import matrix_product_peak
 from bundle.networks import RepMode
 
 TASK_COUNT = 12

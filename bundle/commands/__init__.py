@@ -1,0 +1,31 @@
+"""The commands beside the configs, each a function of a module of its name; a person may start them anywhere.
+
+Nothing that they need is imported before what was typed is understood.
+"""
+
+from bundle.knobs.command import run_command
+
+
+def benchmark() -> None:
+    """Start `repmode-benchmark`."""
+    run_command("bundle.commands.benchmark", "repmode-benchmark")
+
+
+def compare_simulation() -> None:
+    """Start `repmode-compare-simulation`."""
+    run_command("bundle.commands.compare_simulation", "repmode-compare-simulation")
+
+
+def export_tasks() -> None:
+    """Start `repmode-export`."""
+    run_command("bundle.commands.export_tasks", "repmode-export")
+
+
+def import_official() -> None:
+    """Start `repmode-import-official`."""
+    run_command("bundle.commands.import_official", "repmode-import-official")
+
+
+def simulate() -> None:
+    """Start `repmode-simulate`."""
+    run_command("bundle.commands.simulate", "repmode-simulate")
