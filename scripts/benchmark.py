@@ -1,6 +1,6 @@
-"""Measure speed, memory and agreement: `python -m scripts.benchmark --help`, anywhere `repmode-benchmark`."""
+"""Speed, memory and agreement: `repmode-benchmark --help`."""
 
-from bundle.commands import benchmark
+from bundle.commands import start_benchmark
 
 if __name__ == "__main__":
-    benchmark()
+    start_benchmark()

@@ -1,6 +1,6 @@
-"""Print a real stack's statistics beside the simulation's: `python -m scripts.compare_simulation --help`, anywhere `repmode-compare-simulation`."""
+"""A real stack's statistics beside the simulation's: `repmode-compare-simulation --help`."""
 
-from bundle.commands import compare_simulation
+from bundle.commands import start_compare_simulation
 
 if __name__ == "__main__":
-    compare_simulation()
+    start_compare_simulation()

@@ -1,6 +1,6 @@
-"""Export compact nets: `python -m scripts.export_tasks --help`, anywhere `repmode-export`."""
+"""Compact nets: `repmode-export --help`."""
 
-from bundle.commands import export_tasks
+from bundle.commands import start_export_tasks
 
 if __name__ == "__main__":
-    export_tasks()
+    start_export_tasks()

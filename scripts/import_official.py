@@ -1,6 +1,6 @@
-"""Bring one of the RepMode authors' checkpoints over: `python -m scripts.import_official --help`, anywhere `repmode-import-official`."""
+"""The authors' checkpoints: `repmode-import-official --help`."""
 
-from bundle.commands import import_official
+from bundle.commands import start_import_official
 
 if __name__ == "__main__":
-    import_official()
+    start_import_official()

@@ -1,6 +1,6 @@
-"""Make a dataset of simulated cells: `python -m scripts.simulate --help`, anywhere `repmode-simulate`."""
+"""A dataset of simulated cells: `repmode-simulate --help`."""
 
-from bundle.commands import simulate
+from bundle.commands import start_simulate
 
 if __name__ == "__main__":
-    simulate()
+    start_simulate()

@@ -6,26 +6,26 @@ Nothing that they need is imported before what was typed is understood.
 from bundle.knobs.command import run_command
 
 
-def benchmark() -> None:
+def start_benchmark() -> None:
     """Start `repmode-benchmark`."""
     run_command("bundle.commands.benchmark", "repmode-benchmark")
 
 
-def compare_simulation() -> None:
+def start_compare_simulation() -> None:
     """Start `repmode-compare-simulation`."""
     run_command("bundle.commands.compare_simulation", "repmode-compare-simulation")
 
 
-def export_tasks() -> None:
+def start_export_tasks() -> None:
     """Start `repmode-export`."""
     run_command("bundle.commands.export_tasks", "repmode-export")
 
 
-def import_official() -> None:
+def start_import_official() -> None:
     """Start `repmode-import-official`."""
     run_command("bundle.commands.import_official", "repmode-import-official")
 
 
-def simulate() -> None:
+def start_simulate() -> None:
     """Start `repmode-simulate`."""
     run_command("bundle.commands.simulate", "repmode-simulate")

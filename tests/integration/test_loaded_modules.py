@@ -24,7 +24,7 @@ def loaded(program, *words, cwd=ROOT):
     [(["--help"], 0, "Usage: repmode-benchmark"), (["--otput", "a.json"], 1, "did you mean --output?")],
 )
 def test_a_command_loads_no_package_before_what_was_typed_is_understood(tmp_path, words, code, said):
-    program = "from bundle.commands import benchmark\nbenchmark()"
+    program = "from bundle.commands import start_benchmark\nstart_benchmark()"
     done, shown, modules = loaded(program, "repmode-benchmark", *words, cwd=tmp_path)
     assert (done.returncode, said in shown + done.stderr) == (code, True), done.stderr
     assert modules.isdisjoint({"torch", "monai", "numpy", "scipy", "bundle.benchmark"})

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import bundle.commands.export_tasks as script
 from bundle.checkpoint import load_network, save_network
 from bundle.commands.export_tasks import export_tasks
 from bundle.engines import Engine
 from bundle.errors import BundleError
 from bundle.export import FORMATS, Format, check, formats, load_checkpoint
 from bundle.networks import RepMode
-from scripts import export_tasks as script
 
 TASKS = ["dna", "er"]
 FLOATS = [name for name, form in FORMATS.items() if form.precision == "fp32"]

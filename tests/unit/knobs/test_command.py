@@ -95,7 +95,7 @@ def test_every_command_explains_what_it_takes(monkeypatch, capsys, command):
 def test_every_command_has_a_name_of_its_own_and_a_script():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     functions = dict(target.split(":")[::-1] for target in project["project"]["scripts"].values())
-    assert set(COMMANDS) <= set(functions)
+    assert {f"start_{name}" for name in COMMANDS} <= set(functions)
     assert all(name.startswith("repmode") for name in project["project"]["scripts"])
     for function, module in functions.items():
         assert callable(getattr(import_module(module), function))
