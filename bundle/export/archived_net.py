@@ -37,8 +37,7 @@ def read_archived_net(path: Path, kind: str, locate: Locate) -> SpecializedRepMo
             return _read(archive, locate)
     except ValueError as error:
         raise BundleError(
-            f"{path} is no {kind} that this bundle wrote ({str(error).rstrip('.')}); export it again with python -m "
-            "scripts.export_tasks."
+            f"{path} is no {kind} that this bundle wrote ({str(error).rstrip('.')}); export it again with repmode-export."
         ) from error
 
 

@@ -57,8 +57,7 @@ def read(path: Path) -> OnnxEngine:
 
 def _refusal(path: Path, reason: str) -> BundleError:
     return BundleError(
-        f"{path} is no ONNX file that this bundle wrote ({reason}); export it again with python -m "
-        "scripts.export_tasks."
+        f"{path} is no ONNX file that this bundle wrote ({reason}); export it again with repmode-export."
     )
 
 

@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 from monai.bundle import ConfigParser
 
+from bundle.commands.import_official import import_official
 from bundle.data.reader import FileReader
 from bundle.errors import BundleError
 from bundle.export import FORMATS, load_checkpoint
@@ -27,7 +28,6 @@ from bundle.inference.prediction_run import PredictionRun
 from bundle.networks import RepMode, SpecializedRepMode
 from bundle.official import read_official
 from bundle.training import RunFolder
-from scripts.import_official import import_official
 
 
 class Attack:
