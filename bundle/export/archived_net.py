@@ -37,7 +37,8 @@ def read_archived_net(path: Path, kind: str, locate: Locate) -> SpecializedRepMo
             return _read(archive, locate)
     except ValueError as error:
         raise BundleError(
-            f"{path} is no {kind} that this bundle wrote ({str(error).rstrip('.')}); export it again with repmode-export."
+            f"{path} is no {kind} that this bundle wrote ({str(error).rstrip('.')}); export it again with "
+            "repmode-export."
         ) from error
 
 
