@@ -1,7 +1,6 @@
 """What a config runs first: every option is checked by name and by value before anything loads."""
 
 import inspect
-import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,7 @@ from bundle.knobs.knob import CONFIGS, Knob, configs, read_knobs, unknown_option
 from bundle.knobs.listing import HELP, list_knobs
 from bundle.knobs.literal import as_literal, is_special
 from bundle.knobs.words import Words, check_loose_words, monai_words, word_of
-
-QUIET = ("ignite", "monai")
+from bundle.log import show_news_only
 
 
 def start_workflow(config: str) -> None:
@@ -43,9 +41,7 @@ def start_workflow(config: str) -> None:
         check_loose_words([word for word in typed.loose if word[0] not in parser], knobs)
     check_names(parser.config, knobs, config)
     update(parser, knobs, typed)
-    verbose = parser.config.get("verbose") is True
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
+    show_news_only(verbose=parser.config.get("verbose") is True)
 
 
 def _running_parser() -> ConfigParser:

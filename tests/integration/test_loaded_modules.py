@@ -44,6 +44,23 @@ def test_a_refused_option_of_a_config_adds_nothing_to_what_monai_loads(tmp_path)
     added = json.loads(shown.splitlines()[-1])
     ours = {name for name in added if name.startswith("bundle.")}
     assert ours
-    assert all(name in ("bundle.device", "bundle.errors") or name.startswith("bundle.knobs") for name in ours)
+    assert all(
+        name in ("bundle.device", "bundle.errors", "bundle.log") or name.startswith("bundle.knobs") for name in ours
+    )
     heavy = {"openvino", "nncf", "onnxruntime", "zarr", "matplotlib", "bioio", "tifffile", "skimage", "imagecodecs"}
     assert heavy.isdisjoint(name.split(".")[0] for name in added)
+
+
+def test_a_prediction_loads_runtimes_and_formats_only_for_what_it_is_given(tmp_path):
+    program = (
+        "import monai.bundle\nbefore = set(sys.modules)\nsys.path.insert(0, sys.argv[1])\n"
+        f"parser = monai.bundle.ConfigParser()\nparser.read_config({str(ROOT / 'configs' / 'inference.yaml')!r})\n"
+        "parser['engine'] = 'torch'\n"
+        "for name in ('network', 'prediction_run', 'dataset', 'inferer', 'out_of_core_prediction', 'evaluator'):\n"
+        "    parser.get_parsed_content(name)\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done, shown, _ = loaded(program, "x", str(ROOT), cwd=tmp_path)
+    added = {name.split(".")[0] for name in json.loads(shown.splitlines()[-1])}
+    assert "bundle" in added, done.stderr
+    assert added.isdisjoint({"openvino", "nncf", "onnx", "onnxruntime", "zarr", "bioio", "bioio_czi", "pandas"})
