@@ -220,7 +220,7 @@ def test_nothing_is_overwritten_unasked_and_inputs_stay_as_they_are(folder, chec
         ({"engine": "tensorflow"}, "--engine is 'tensorflow'; give one of auto, torch"),
         ({"precision": "fp8"}, "--precision is 'fp8'; give one of auto, fp32"),
         ({"device": "cpu", "precision": "fp16"}, "fp16 on the device cpu.*--precision"),
-        ({"device": "cpu", "precision": "bf16"}, "bf16.*odd base width.*--precision fp32"),
+        ({"device": "cpu", "engine": "torch", "precision": "bf16"}, "bf16.*odd base width.*--precision fp32"),
         ({"calibration": "gone/*.tif"}, "gone/.*is not there"),
         ({"roi_size": [32, 16000, 16000]}, "16000.* GB are free; give --roi_size"),
     ],
