@@ -32,9 +32,8 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "model.pt"
 TASK = "dna"
 SEED = 2026
-QUALITIES: dict[str, dict[str, Any]] = ConfigParser.load_config_file(str(ROOT / "configs" / "inference.yaml"))[
-    "windows"
-]["ways"]
+CONFIG: dict[str, Any] = ConfigParser.load_config_file(str(ROOT / "configs" / "inference.yaml"))
+QUALITIES: dict[str, dict[str, Any]] = CONFIG["windows"]["ways"]
 PAPER_WINDOW: tuple[int, ...] = tuple(QUALITIES["paper"]["roi_size"])
 CALIBRATION_WINDOWS = 8
 BYTES_PER_VOXEL_OF_OTHERS = 8 * 4 * 40  # as `Engine.bytes_per_voxel`, for about 40 channels at the first level
@@ -145,7 +144,8 @@ def _network(folder: Path, variant: Variant, device: str) -> Callable[[Tensor], 
 
 def _windows(variant: Variant, network: Any, shape: Sequence[int], device: str) -> WindowInferer:
     bytes_per_voxel = getattr(network, "bytes_per_voxel", BYTES_PER_VOXEL_OF_OTHERS)
-    return MemoryAwareInferer(bytes_per_voxel, device=device, **QUALITIES[variant.quality]).fit(shape)
+    options = {"device": device, "window_budget": CONFIG["window_budget"], **QUALITIES[variant.quality]}
+    return MemoryAwareInferer(bytes_per_voxel, **options).fit(shape)
 
 
 def write_inputs(folder: Path, base_width: int, shape: Sequence[int]) -> np.ndarray:

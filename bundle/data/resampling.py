@@ -6,6 +6,7 @@ coarser the kernel is stretched, so that what the target cannot hold is averaged
 Outside the volume its edge goes on.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from monai.data.utils import AFFINE_TOL, compute_shape_offset
+
+logger = logging.getLogger(__name__)
 
 Triple = tuple[float, float, float]
 Positions = npt.NDArray[np.float64]
@@ -71,8 +74,17 @@ def needed_region(source: Grid, target: Grid, region: Region) -> Region:
 
 
 def resample(volume: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
-    """Resample a whole volume (C, Z, Y, X) of any real dtype from one grid to another; float32, on the same device."""
-    return resample_region(volume, whole_region(source), source, target, whole_region(target))
+    """Resample a whole volume (C, Z, Y, X) of any real dtype from one grid to another.
+
+    Returns:
+        The volume on the target grid, float32, on the same device; on the CPU where a card's memory ran out.
+    """
+    regions = whole_region(source), source, target, whole_region(target)
+    try:
+        return resample_region(volume, *regions)
+    except torch.OutOfMemoryError:
+        logger.info("The card's memory is too small to resample %s voxels; the CPU does it", tuple(volume.shape))
+    return resample_region(volume.cpu(), *regions)
 
 
 def resample_region(part: torch.Tensor, given: Region, source: Grid, target: Grid, region: Region) -> torch.Tensor:

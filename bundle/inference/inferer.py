@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from monai.inferers import SlidingWindowInferer
+from monai.inferers import SlidingWindowInfererAdapt
 
 from bundle.errors import BundleError
 from bundle.networks.unet import DIVISOR
@@ -51,7 +51,7 @@ def check_roi_size(roi_size: int | Sequence[int], knob: str = "roi_size") -> tup
     return depth, height, width
 
 
-class WindowInferer(SlidingWindowInferer):  # type: ignore[misc]
+class WindowInferer(SlidingWindowInfererAdapt):  # type: ignore[misc]
     """MONAI's sliding window with the paper's weights, safe for batches whose samples have different tasks.
 
     Predictions are accumulated in float32 even where the network answers in half precision, whose range the smallest
@@ -61,7 +61,7 @@ class WindowInferer(SlidingWindowInferer):  # type: ignore[misc]
         roi_size: window size in voxels (Z, Y, X), multiples of 16.
         sw_batch_size: windows at a time.
         overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis.
-        device: where the whole prediction is put together; None = the image's device.
+        device: where the whole prediction is put together; None = the image's device, or the CPU if that is too small.
         sw_device: where the network is; None = the image's device.
         progress: whether to show a progress bar over the windows.
 

@@ -1,26 +1,66 @@
 """Memory of this process: what is free, the most that something took, and whether an error says that it ran out."""
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 import torch
 
-# Limits that containers put on their processes (control groups of version 2 and 1), and what these use of them.
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class ControlGroup:
+    """Files in which a container's control group says what its processes may take of memory, and have taken.
+
+    Attributes:
+        limit: bytes they may take.
+        usage: bytes they have taken, pages of files among them.
+        statistics: parts of this by name.
+        inactive: name of the pages of files that nobody has used for a while, which the kernel gives up when asked.
+    """
+
+    limit: Path
+    usage: Path
+    statistics: Path
+    inactive: str
+
+    def free(self) -> int | None:
+        """Bytes that can be taken; None where there is no such group, or it has no limit."""
+        try:
+            limit, usage = int(self.limit.read_text()), int(self.usage.read_text())
+            statistics = dict(line.split() for line in self.statistics.read_text().splitlines())
+            return limit - usage + int(statistics.get(self.inactive, 0))
+        except (OSError, ValueError):
+            return None
+
+
 CONTROL_GROUPS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+    ControlGroup(CGROUP / "memory.max", CGROUP / "memory.current", CGROUP / "memory.stat", "inactive_file"),
+    ControlGroup(
+        CGROUP / "memory" / "memory.limit_in_bytes",
+        CGROUP / "memory" / "memory.usage_in_bytes",
+        CGROUP / "memory" / "memory.stat",
+        "total_inactive_file",
+    ),
 )
+"""Of version 2 and of version 1."""
 INTERVAL = 0.02  # seconds between two looks
 # What allocators of PyTorch, oneDNN, OpenVINO and ONNX Runtime write where memory ran out.
 OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "failed to allocate", "bad_alloc")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out."""
-    text = str(error).lower()
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in text for words in OUT_OF_MEMORY)
+    """Tell whether an error, or one that it was raised from, says that memory ran out."""
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause).lower()
+        if isinstance(cause, (MemoryError, torch.OutOfMemoryError)) or any(words in text for words in OUT_OF_MEMORY):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:
@@ -30,12 +70,8 @@ def free_memory(device: torch.device | str = "cpu") -> int:
         held_in_reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free_on_card) + held_in_reserve
     free = int(psutil.virtual_memory().available)
-    for limit, usage in CONTROL_GROUPS:
-        try:
-            free = min(free, int(limit.read_text()) - int(usage.read_text()))
-        except (OSError, ValueError):  # no such group, or the limit is "max"
-            continue
-    return max(0, free)
+    limited = (group.free() for group in CONTROL_GROUPS)
+    return max(0, min([free, *(bytes_ for bytes_ in limited if bytes_ is not None)]))
 
 
 class PeakMemory:

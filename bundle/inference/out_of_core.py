@@ -85,7 +85,8 @@ class OutOfCore:
         self.network = network
         self.inferer = copy.copy(inferer)
         self.inferer.progress = False  # one bar over all rows takes the place of one a row
-        self.saving = saving
+        self.saving = copy.copy(saving)
+        self.saving.inferer = self.inferer  # whose windows are recorded
         self.device = torch.device(device)
         self.decide = choose(
             "out_of_core",
@@ -158,9 +159,8 @@ class OutOfCore:
             )
             warn_of_far_spacing(str(path), spacing, self.network.spacing)
             unfinished = UnfinishedPrediction(self.run.unfinished(path), self.run.origin(path), self.run.overwrite)
-            rows = self._rows(stack, unfinished)
+            rows = WindowRows(self.inferer.fit(stack.network.shape), stack.network.shape)
             self._announce(path, stack, rows, unfinished)
-            unfinished.remember(roi_size=list(rows.inferer.roi_size))
             if "statistics" in unfinished.state:
                 stack.statistics = ImageStatistics.from_json(unfinished.state["statistics"])
             else:
@@ -172,12 +172,6 @@ class OutOfCore:
             except NotFiniteError:  # what is done would be in the way of the other precision
                 unfinished.remove()
                 raise
-
-    def _rows(self, stack: LargeStack, unfinished: "UnfinishedPrediction") -> WindowRows:
-        """Choose the windows, or take those that the slabs of an interrupted run were predicted with."""
-        roi_size = unfinished.state.get("roi_size")
-        windows = self.inferer.use(roi_size) if roi_size else self.inferer.fit(stack.network.shape)
-        return WindowRows(windows, stack.network.shape)
 
     def _fill(self, path: Path, stack: LargeStack, rows: WindowRows, unfinished: "UnfinishedPrediction") -> None:
         """Predict and write the slabs that are not done, then all that belongs to a prediction."""

@@ -19,6 +19,7 @@ from bundle.data.table import listed_file, read_table
 from bundle.errors import BundleError, find_file_fault
 from bundle.inference.description import describe
 from bundle.inference.matching import matching
+from bundle.inference.memory import is_out_of_memory
 from bundle.inference.origin import describe_origin
 from bundle.inference.output_format import OUTPUT_FORMATS, check_output_format, output_format
 from bundle.inference.output_names import name_outputs, stem
@@ -285,9 +286,15 @@ class PredictionRun:
 
         Args:
             path: the stack.
-            error: what was raised; all but BundleErrors and OSErrors are raised again, not being the file's fault.
+            error: what was raised; all but BundleErrors, OSErrors and lack of memory are raised again, being faults of
+                this program.
         """
         sentence = find_file_fault(error, str(path))
+        if sentence is None and is_out_of_memory(error):
+            sentence = (
+                f"Memory ran out while {path} was predicted; close other programs, or give --out_of_core True or fewer "
+                "--tasks at a time."
+            )
         if sentence is None:
             raise error
         self.failures[Path(path)] = sentence

@@ -30,6 +30,7 @@ OTHER_VALUES = {
     "quality": "paper",
     "roi_size": [32, 32, 32],
     "overlap": 0.25,
+    "window_budget": 0.5,
     "engine": "openvino",
     "precision": "bf16",
     "calibration": "cell.tif",

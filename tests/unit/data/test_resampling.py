@@ -6,6 +6,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Spacing
 
+from bundle.data import resampling
 from bundle.data.resampling import (
     Grid,
     needed_region,
@@ -175,3 +176,21 @@ def test_beyond_its_end_the_edge_goes_on():
     target = Grid((1, 40, 1), (0.29, 0.29, 0.29))
     found = resample(torch.arange(12.0).reshape(1, 1, 12, 1), own, target)
     torch.testing.assert_close(found[:, :, 18:], torch.full((1, 1, 22, 1), 11.0))
+
+
+def test_where_a_cards_memory_is_too_small_the_cpu_resamples(monkeypatch):
+    shape, spacing, wanted = SPACINGS[0]
+    own = Grid(shape, spacing)
+    target = resampled_grid(own, wanted)
+    expected = resample(noise(shape), own, target)
+    asked = []
+
+    def on_small_card(*arguments):
+        asked.append(arguments)
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return resample_region(*arguments)
+
+    monkeypatch.setattr(resampling, "resample_region", on_small_card)
+    torch.testing.assert_close(resample(noise(shape), own, target), expected, rtol=0, atol=0)
+    assert len(asked) == 2

@@ -58,7 +58,7 @@ def test_a_knob_that_is_added_tomorrow_is_recorded():
 def test_what_leaves_the_values_as_they_are_is_not_recorded():
     inferer = MemoryAwareInferer(8)
     before = describe({"inferer": inferer})
-    inferer.use((32, 32, 32))
+    inferer.fit((40, 64, 64))
     assert describe({"inferer": inferer}) == before
     assert describe({"inferer": MemoryAwareInferer(8, progress=True, sw_batch_size=2)}) == before
 

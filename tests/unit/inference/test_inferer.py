@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer
 from scipy.ndimage import gaussian_filter
 
 from bundle.errors import BundleError
@@ -95,3 +96,28 @@ def test_an_impossible_window_is_an_error(roi_size):
 def test_other_impossible_options_are_errors(options):
     with pytest.raises(BundleError, match=next(iter(options))):
         WindowInferer(roi_size=16, **options)
+
+
+class OnCard(torch.Tensor):
+    """A tensor that says it is on a card, for what depends on that alone."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize("ways", [["whole", "parts"], ["whole", "parts", "CPU"]])
+def test_where_a_card_is_too_small_parts_and_then_the_cpu_give_the_same_values(monkeypatch, ways):
+    image = torch.rand(2, 1, 40, 50, 60, generator=torch.Generator().manual_seed(0))
+    tasks = torch.tensor([1, 3])
+    expected = WindowInferer((32, 32, 32))(image, TimesTask(), task=tasks)
+    stitch, tried = SlidingWindowInferer.__call__, []
+
+    def small_card(self, *args, buffer_steps, **kwargs):
+        tried.append("parts" if buffer_steps else "CPU" if tried else "whole")
+        if len(tried) < len(ways):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return stitch(self, *args, buffer_steps=buffer_steps, **kwargs)
+
+    monkeypatch.setattr(SlidingWindowInferer, "__call__", small_card)
+    found = WindowInferer((32, 32, 32))(image.as_subclass(OnCard), TimesTask(), task=tasks)
+    assert tried == ways
+    torch.testing.assert_close(found.as_subclass(torch.Tensor), expected)
