@@ -24,6 +24,7 @@ BACKGROUND = 0.1  # share of other slices that has a blank slice's value, from w
 FLAT = 0.25  # of the spread of the image's slices, below which a slice far from them holds noise alone
 FAR = 0.5  # of that spread, beyond which no slice lies that is out of focus alone
 FEWEST_SLICES = 8  # in which a pixel must stand out before it is called defect
+FEWEST_PIXELS = 64  # that are stuck at one value, from which on it is a value of masks
 STUCK = 0.2  # of its neighbours' range, by which a pixel of one value lies beyond them: a smooth image's end is closer
 MIXED = 0.05  # share of what lies beside padding that is outside of the image's range where interpolation mixed them
 
@@ -179,11 +180,34 @@ class _Survey:
         return LeftOut(padding, slices, self._defects(padding), lowest, highest)
 
     def _padding(self) -> tuple[float, ...]:
-        """Values that are padding in most of the slices whose corners they fill."""
+        """Values that are padding in most of the slices whose corners they fill, and those that pixels are stuck at."""
         votes: dict[float, list[bool]] = {}
         for region in self.regions:
             votes.setdefault(region.value, []).append(region.is_padding)
-        return tuple(sorted(value for value, found in votes.items() if 2 * sum(found) > len(found)))
+        corners = {value for value, found in votes.items() if 2 * sum(found) > len(found)}
+        return tuple(sorted(corners | self._stuck().keys()))
+
+    def _stuck(self) -> dict[float, int]:
+        """Values that many pixels have in all slices, far beyond what others ever have, and how many voxels have them.
+
+        Round fields of view leave such pixels, dead bands of a camera, and scale bars. Far is farther than what most
+        pixels vary by. Where most pixels are stuck, the others are objects on a background of zeros.
+        """
+        if self.extremes is None or len(self.spreads) - len(self.blank) < FEWEST_SLICES:
+            return {}
+        least, most = self.extremes
+        same = least == most
+        if not 0 < same.mean() < 0.5:
+            return {}
+        low, high = np.quantile(least[~same], 0.01), np.quantile(most[~same], 0.99)
+        far = float(np.median(most[~same].astype(np.float64) - least[~same]))
+        values, counts = np.unique(least[same], return_counts=True)
+        slices = len(self.spreads) - len(self.blank)
+        return {
+            float(value): int(count) * slices
+            for value, count in zip(values, counts, strict=True)
+            if count >= FEWEST_PIXELS and (value < low - far or value > high + far)
+        }
 
     def _blank_slices(self, padding: Sequence[float]) -> tuple[int, ...]:
         """Slices of one value, unless it is the background of others, and slices of noise far from all others."""
@@ -215,8 +239,10 @@ class _Survey:
             if number in self.blank:
                 rest.take(self.blank[number], self.size)
         for value in padding:
-            rest.take(value, sum(region.voxels for region in self.regions if region.value == value))
-            beside.add_counts(self.beside[value])
+            in_regions = sum(region.voxels for region in self.regions if region.value == value)
+            rest.take(value, max(in_regions, self._stuck().get(value, 0)))
+            if value in self.beside:
+                beside.add_counts(self.beside[value])
         inner = rest.copy()
         inner.add_counts(beside, sign=-1)
         if not inner.counts.any():

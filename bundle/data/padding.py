@@ -4,6 +4,7 @@ Background that was cut off at zero is one value, too, and is image. What tells 
 of the plane, straight lines bound it, and beyond them the image begins at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ CORNERS = 8  # of the image in its plane: a turned rectangle has 4, cut by the p
 OFF_LINE = 1.2  # voxels by which the outline of voxels may leave a straight line: little more than a voxel's steps
 LEAST_STEP = 4  # voxels along an axis between two corners, where there are more than so many: mosaics have steps
 BESIDE = 2  # voxels beside padding that interpolation may have mixed with it
+ALIKE = 0.1  # of the largest region in a corner, from which on one elsewhere counts as well: between tiles, in a mosaic
 LEAST_IMAGE = 0.05  # share of a plane that is image: a few objects on a background of zeros are no image with padding
 ONE_SIDED = 0.05  # share of what lies beside a region on one side of its value: of what was cut off at a value, none
 CLEAR = 0.5  # standard deviations between padding and what lies beside it: cut off background comes closer than that
@@ -30,7 +32,7 @@ STEEP = 0.2  # standard deviations, where it lies on both sides: the contour lin
 
 @dataclass(frozen=True)
 class Region:
-    """A region of one value that fills corners of a plane.
+    """The regions of one value that fill corners of a plane, or are as large.
 
     Attributes:
         value: the value.
@@ -47,7 +49,8 @@ class Region:
 
 def find_regions(plane: Plane) -> list[Region]:
     """Find the regions of one value in the corners of a plane (Y, X) that is not all one value."""
-    return [_examine(plane, value) for value in _corner_values(plane)]
+    values = _corner_values(plane)
+    return [_examine(plane, value, values) for value in values]
 
 
 def solid(mask: Mask) -> Mask:
@@ -68,22 +71,24 @@ def _corner_values(plane: Plane) -> list[Any]:
     return values
 
 
-def _examine(plane: Plane, value: Any) -> Region:
-    """Find the region of a value that hangs together with the corners, and tell whether it is padding."""
+def _examine(plane: Plane, value: Any, others: Sequence[Any]) -> Region:
+    """Find the regions of a value in the corners, and what is as large elsewhere; tell whether these are padding."""
     same = plane == value
-    labels, _ = ndimage.label(same)
-    corners = np.unique(labels[[0, 0, -1, -1], [0, -1, 0, -1]])
-    region = np.isin(labels, corners[corners > 0])
-    near = ndimage.binary_dilation(region, iterations=BESIDE) & ~region
+    labels, count = ndimage.label(same)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    chosen = np.zeros(count + 1, bool)
+    chosen[labels[[0, 0, -1, -1], [0, -1, 0, -1]]] = True
+    chosen[0] = False
+    region = (chosen | (sizes >= ALIKE * sizes[chosen].max()))[labels] & same
     touching = plane[ndimage.binary_dilation(region) & ~region].astype(np.float64)
-    image = plane[~same].astype(np.float64)
+    image = plane[~np.isin(plane, others)].astype(np.float64)
     is_padding = (
         image.size > LEAST_IMAGE * plane.size
         and touching.size > 0
         and _is_clear(float(value), touching, image)
-        and solid(same & ~region).sum() < (1 - SOLID) * region.sum()
         and _is_straight(region)
     )
+    near = ndimage.binary_dilation(region, iterations=BESIDE) & ~region
     return Region(float(value), int(region.sum()), plane[near], is_padding)
 
 

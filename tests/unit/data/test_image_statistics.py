@@ -73,10 +73,40 @@ def turned(array, value):
     return np.where(image, ndimage.rotate(array, 20, axes=(1, 2), order=0), array.dtype.type(value)), image
 
 
-PADDED = [frame, lambda array, value: frame(array, value, 1), left_side, corner, shifted, turned]
+def mosaic(array, value):
+    """Two tiles with a gap between them, one lower than the other."""
+    height, width = array.shape[1:]
+    whole = np.full((len(array), height + 6, 2 * width + 14), value, array.dtype)
+    image = np.zeros(whole.shape, bool)
+    for place in ((slice(None), slice(height), slice(width)), (slice(None), slice(6, None), slice(width + 14, None))):
+        whole[place], image[place] = array, True
+    return whole, image
 
 
-@pytest.mark.parametrize("pad", PADDED, ids=["frame", "rim", "left side", "corner", "shifted", "turned"])
+def each_its_own_rim(array, value):
+    image = np.ones(array.shape, bool)
+    for plane, (top, bottom, left, right) in zip(
+        image, np.random.default_rng(0).integers(0, 9, (len(array), 4)), strict=True
+    ):
+        plane[:top], plane[len(plane) - bottom :], plane[:, :left], plane[:, plane.shape[1] - right :] = (False,) * 4
+    return np.where(image, array, array.dtype.type(value)), image
+
+
+PADDED = [
+    frame,
+    lambda array, value: frame(array, value, 1),
+    left_side,
+    corner,
+    shifted,
+    turned,
+    mosaic,
+    each_its_own_rim,
+]
+
+
+@pytest.mark.parametrize(
+    "pad", PADDED, ids=["frame", "rim", "left side", "corner", "shifted", "turned", "mosaic", "rims"]
+)
 @pytest.mark.parametrize("at", ["lowest", "highest", "mean", "in range"])
 @pytest.mark.parametrize("dtype", LOWEST)
 def test_padding_of_any_value_is_left_out(dtype, at, pad):
@@ -144,6 +174,27 @@ def test_hot_and_dead_pixels_columns_and_rows_are_left_out(dtype, at):
         assert same(find(array, (3, 4)), found)
 
 
+@pytest.mark.parametrize("dtype", LOWEST)
+def test_round_fields_dead_bands_and_scale_bars_are_left_out(dtype):
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    array = brightfield(dtype)
+    field = (y - 30) ** 2 + (x - 32) ** 2 > 29**2
+    band, bar = (y > 40) & (y < 46), (y > 50) & (y < 54) & (x > 30)
+    for outside, value in ((field, LOWEST[dtype]), (band, LOWEST[dtype]), (bar, HIGHEST[dtype])):
+        found = find(np.where(outside, array.dtype.type(value), array))
+        expected = array[:, ~outside].astype(np.float64)
+        assert (found.mean, found.std) == pytest.approx((expected.mean(), expected.std()), rel=1e-9)
+        assert found.left_out.voxels["padding"] == len(array) * outside.sum()
+
+
+def test_two_values_of_padding_on_two_sides():
+    array = IMAGES["brightfield uint16"].copy()
+    array[..., :9], array[..., -9:] = 0, 65535
+    found = find(array)
+    assert found.left_out.padding == (0, 65535)
+    assert found.std == pytest.approx(array[..., 9:-9].std(), rel=1e-9)
+
+
 def test_hot_pixels_of_many_values_and_single_voxels_become_the_images_extremes_or_its_mean():
     array, clean = brightfield(), brightfield()
     generator = np.random.default_rng(3)
@@ -194,6 +245,9 @@ IMAGES = {
     "sparse and bright": noisy(60000 * structures(4, 1)).astype(np.uint16),
     "clipped at the top": noisy(2000 * structures(40, 2)).clip(None, 400).astype(np.uint16),
     "cells masked": np.where(structures(40, 4) > 0.2, noisy(2000 * structures(40, 2)), 0).astype(np.uint16),
+    "one cell masked in all slices": np.where(
+        np.hypot(*np.mgrid[-30:30, -32:32]) < 15, noisy(np.full(SHAPE, 400)), 0
+    ).astype(np.uint16),
     "labels": (structures(20, 4) > 0.3).astype(np.uint8) * 255,
     "lognormal": np.random.default_rng(0).lognormal(3, 1, SHAPE).astype(np.float32),
     "photons": np.random.default_rng(0).poisson(0.2, SHAPE).astype(np.uint8),

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
+from bundle.data.zscore import FillLeftOutd, ZScored
 from bundle.errors import BundleError
 from bundle.training import CheckPaird, KeepStatisticsd, compute_target_statistics
 
@@ -53,3 +55,15 @@ def test_statistics_of_targets_are_averaged_by_task():
         data.append({**KeepStatisticsd("target")({"target": target}), "task_name": task})
     statistics = compute_target_statistics(data, ["dna", "tom20"])
     assert statistics == {"dna": (15.0, 3.0), "tom20": (5.0, 1.0)}
+
+
+@pytest.mark.parametrize("steps", [[ZScored("target")], [FillLeftOutd("target"), ZScored("target")]])
+def test_statistics_of_a_target_with_padding_are_those_of_its_image(steps):
+    fluorescence = np.random.default_rng(0).normal(300, 20, (1, 4, 30, 30)).astype(np.uint16)
+    target = MetaTensor(torch.from_numpy(np.pad(fluorescence, ((0, 0), (0, 0), (5, 0), (0, 8)))), affine=torch.eye(4))
+    item = {"target": target}
+    for step in (*steps, KeepStatisticsd("target")):
+        item = step(item)
+    assert item["target_mean"] == pytest.approx(fluorescence.mean(), rel=1e-6)
+    assert item["target_std"] == pytest.approx(fluorescence.std(), rel=1e-6)
+    assert float(item["target"][..., :5, :].abs().max()) < 1e-6
