@@ -68,7 +68,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     """Tell whether a record is more than another package's report of the BundleError or Ctrl-C being handled."""
     error = sys.exc_info()[1]
     told = isinstance(error, KeyboardInterrupt) or find_sentence(error) is not None
-    return not told or record.name.split(".")[0] in ("bundle", "scripts")
+    return not told or record.name.split(".")[0] == "bundle"
 
 
 def install_excepthook() -> None:
