@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-from pathlib import Path
 from xml.etree import ElementTree
 
 import nibabel
@@ -92,7 +91,7 @@ def test_a_full_or_read_only_disk_is_one_sentence_and_leaves_nothing(tmp_path, i
     if output_format == "ome-zarr":
         monkeypatch.setattr(zarr_writer, "build_pyramid", half_written(code))
     monkeypatch.setattr(tifffile, "imwrite", half_written(code))
-    monkeypatch.setattr(nibabel.Nifti1Header, "write_to", lambda _, file: half_written(code)(Path(file.fobj.name)))
+    monkeypatch.setattr(nibabel.Nifti1Header, "write_to", lambda _, file: half_written_file(file, code))
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
     saver(run)(item)
     sentence = run.failures[tmp_path / "cell.tif"]
@@ -111,6 +110,12 @@ def half_written(code):
         raise OSError(code, os.strerror(code))
 
     return write
+
+
+def half_written_file(file, code):
+    """The same for a library that writes into an open file."""
+    file.write(b"half")
+    raise OSError(code, os.strerror(code))
 
 
 @pytest.mark.parametrize("output_format", ["ome-tiff", "ome-zarr", "nifti"])
