@@ -203,3 +203,20 @@ def test_a_read_only_folder_is_told_before_anything_is_computed(predict, monkeyp
         "The folder out cannot be made or written to (Read-only file system); give another --output_dir."
     )
     assert Path("cell.tif").read_bytes() == before
+
+
+@pytest.mark.parametrize("slabs", [False, True])
+def test_stacks_of_one_name_go_into_folders_called_as_theirs_and_are_found_finished(array, predict, caplog, slabs):
+    for day, factor in (("day 1", 1), ("day 2", 2)):
+        Path(day, "[Pos0]").mkdir(parents=True)
+        write_ome_tiff(f"{day}/[Pos0]/img.tif", array * factor, spacing=SPACING, channel_names=["brightfield"])
+    options = {"input": "day */[Pos0]/*.tif", "out_of_core": slabs, "tasks": ["dna"], "include_input": True}
+    predict(**options)
+    assert {path.name for path in Path("out").iterdir()} == {"day 1", "day 2", "summary.csv"}
+    for day, factor in (("day 1", 1), ("day 2", 2)):
+        folder = Path("out", day, "[Pos0]")
+        assert {path.name for path in folder.iterdir()} == {"img_pred.json", "img_pred.ome.tiff", "img_pred.png"}
+        np.testing.assert_array_equal(FileReader().load(folder / "img_pred.ome.tiff").array[:1], array * factor)
+    with caplog.at_level("INFO", "bundle"):
+        predict(**options)
+    assert "2 of 2 stacks are predicted already" in caplog.text
