@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import inference
+from bundle.benchmark import inference
 from bundle.benchmark.inference import Variant
 from bundle.commands.benchmark import benchmark
 from bundle.errors import BundleError
