@@ -7,6 +7,8 @@ import pytest
 from monai.bundle import run
 
 from bundle.errors import find_sentence
+from bundle.predicting import saving, stack_prediction
+from bundle.predicting.blocks import BlockPlan
 
 CONFIG = Path(__file__).parents[1] / "configs" / "inference.yaml"
 
@@ -25,3 +27,23 @@ def sentence_of(checkpoint: Path, **knobs: Any) -> str:
     assert sentence is not None, repr(caught.value)
     assert "\n" not in sentence
     return sentence
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, *cuts: int) -> None:
+    """Let stacks be cut into so many parts along Z, Y and X, of chunks so small that tiny stacks have several."""
+    chunks = (8, 16, 16)
+    for module in (stack_prediction, saving):
+        monkeypatch.setattr(module, "CHUNKS", chunks)
+
+    def fit(plan: BlockPlan, *_: Any) -> tuple[int, ...]:
+        most = (-(-length // chunk) for length, chunk in zip(plan.output.shape, chunks, strict=True))
+        return tuple(min(pair) for pair in zip(cuts, most, strict=True))
+
+    monkeypatch.setattr(BlockPlan, "fit", fit)
+
+
+def predict_in_blocks(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, *cuts: int, **knobs: Any) -> None:
+    """Predict with stacks cut into parts along Z, Y and X."""
+    with monkeypatch.context() as patch:
+        cut(patch, *(cuts or (5, 3, 3)))
+        predict(checkpoint, **knobs)

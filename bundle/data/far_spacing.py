@@ -1,11 +1,7 @@
 """A warning for stacks whose voxels are far from the size that the network is made for."""
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
-
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -31,23 +27,3 @@ def warn_of_far_spacing(where: str, spacing: Sequence[float], wanted: Sequence[f
             max(ratios),
             known,
         )
-
-
-class WarnOfFarSpacingd(MapTransform):  # type: ignore[misc]
-    """Warn of stacks whose `meta["spacing"]` is far from the network's, see `warn_of_far_spacing`.
-
-    Args:
-        keys: the stacks' keys.
-        spacing: the network's voxel size in micrometres (Z, Y, X).
-    """
-
-    def __init__(self, keys: KeysCollection, spacing: Sequence[float]) -> None:
-        super().__init__(keys)
-        self.spacing = tuple(spacing)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Warn where needed; give the items as they are."""
-        for key in self.key_iterator(data):
-            meta = data[key].meta
-            warn_of_far_spacing(str(meta["filename_or_obj"]), meta["spacing"], self.spacing)
-        return dict(data)

@@ -90,8 +90,15 @@ class ImageStatistics:
 
 
 def standardise(image: torch.Tensor, mean: float, std: float) -> torch.Tensor:
-    """Turn grey values into z-scores: computed in double precision, given in float32, in the same shape."""
-    return ((image.to(torch.float64) - mean) / std).to(torch.float32)
+    """Turn grey values (..., Z, Y, X) into z-scores: computed in double precision, given in float32.
+
+    Slice by slice, since a volume in double precision may be several times what the file holds.
+    """
+    values = image.as_subclass(torch.Tensor)
+    scores = torch.empty(values.shape, dtype=torch.float32, device=values.device)
+    for score, plane in zip(scores.unbind(-3), values.unbind(-3), strict=True):
+        score.copy_((plane.to(torch.float64) - mean) / std)
+    return scores
 
 
 def measure(pieces: Callable[[], Iterable[torch.Tensor]], where: str) -> ImageStatistics:
@@ -168,6 +175,7 @@ class _Survey:
         few = plane[::2, ::2].ravel()  # enough to see how far most spread
         for region in regions:
             few = few[few != region.value] if region.is_padding else few
+        few = few if few.size else plane.ravel()
         ends = int((1 - CORE) / 2 * few.size), int((1 + CORE) / 2 * (few.size - 1))
         low, high = np.partition(few, ends)[list(ends)]
         self.spreads.append((float(low), float(high)))

@@ -7,24 +7,6 @@ import numpy as np
 LEVELS = 2**16 - 1
 
 
-def quantize(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float, float]:
-    """Spread values over the range of uint16; whole numbers that lie within it stay as they are.
-
-    Args:
-        values: finite numbers of any shape.
-
-    Returns:
-        The stored numbers (same shape, uint16), the scale and the offset: value = stored * scale + offset, right to
-        half a scale.
-    """
-    low, high = float(values.min()), float(values.max())
-    whole = values.dtype.kind in "uib" or bool((values == np.rint(values)).all())
-    if whole and low >= 0 and high <= LEVELS:
-        return values.astype(np.uint16), 1.0, 0.0
-    scale, offset = spread(low, high)
-    return quantize_by(values, scale, offset), scale, offset
-
-
 def spread(low: float, high: float) -> tuple[float, float]:
     """Give the scale and the offset that spread the values from `low` to `high` over the range of uint16."""
     return (high - low) / LEVELS if high > low else 1.0, low

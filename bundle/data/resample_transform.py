@@ -69,13 +69,12 @@ class ResampleToSpacingd(MapTransform, InvertibleTransform):  # type: ignore[mis
             own = grid_of(image.meta.get(GRID_SHAPE, image.shape[1:]), image.affine)
             wanted = resampled_grid(own, self.spacing)
             given, made = _region(image, REGION, own), _region(image, RESAMPLED_REGION, wanted)
-            box = _region(image, BOX, own)
             items[key] = _with_meta(resample_region(image.as_tensor(), given, own, wanted, made), image, wanted, made)
             self.push_transform(
                 items[key],
                 affine=np.diag([*np.divide(wanted.spacing, own.spacing), 1]),
                 orig_size=own.shape,
-                extra_info={"affine": image.affine.clone(), REGION: as_ends(made).tolist(), BOX: as_ends(box).tolist()},
+                extra_info={"affine": image.affine.clone(), REGION: as_ends(made).tolist()},
             )
         return items
 
@@ -87,7 +86,7 @@ class ResampleToSpacingd(MapTransform, InvertibleTransform):  # type: ignore[mis
             info, image = applied[TraceKeys.EXTRA_INFO], items[key]
             affine = torch.as_tensor(info["affine"])
             own = grid_of(applied[TraceKeys.ORIG_SIZE], affine)
-            given, box = as_region(info[REGION]), as_region(info[BOX])
+            given, box = as_region(info[REGION]), _region(image, BOX, own)
             volume = resample_region(image.as_tensor(), given, resampled_grid(own, self.spacing), own, box)
             items[key] = _with_meta(volume, image, own, box)
             items[key].affine = affine

@@ -127,29 +127,6 @@ def take_nearest(part: torch.Tensor, given: Region, source: Grid, target: Grid, 
     return part
 
 
-def needed_slices(source: Grid, target: Grid, start: int, stop: int) -> tuple[int, int]:
-    """Slices [first, end) of the source grid on which the target's slices [start, stop) depend."""
-    return needed_along(source, target, 0, start, stop)
-
-
-def resample_slab(slab: torch.Tensor, first: int, source: Grid, target: Grid, start: int, stop: int) -> torch.Tensor:
-    """Make the target's slices [start, stop) of all rows and columns, see `resample_region`.
-
-    Args:
-        slab: the source's slices from `first` on (C, z, Y, X), at least those of `needed_slices`.
-        first: index in the source grid of the slab's first slice.
-        source: grid of the slab.
-        target: grid of the result.
-        start: first wanted slice of the target.
-        stop: the slice behind the last wanted one.
-
-    Returns:
-        (C, stop - start, Y, X) on the target grid, float32.
-    """
-    given = (slice(first, first + slab.shape[1]), *whole_region(source)[1:])
-    return resample_region(slab, given, source, target, (slice(start, stop), *whole_region(target)[1:]))
-
-
 def _shared(source: Grid, target: Grid, axis: int) -> bool:
     return (source.shape[axis], source.spacing[axis]) == (target.shape[axis], target.spacing[axis])
 

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,44 @@ class Stack:
     axes: str
     spacing: Sizes
     channel_names: list[str]
+
+
+class StackPart(ABC):
+    """A part of a stack that is open already: what `LoadImaged(..., expanduser=False)` may be given as a path.
+
+    As text it is the stack's path.
+    """
+
+    @abstractmethod
+    def load(self) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        """Read the voxels (1, z, y, x); with them the metadata, see `stack_metadata`."""
+
+
+def stack_metadata(
+    path: object, spacing: Sequence[float], shape: Sequence[int], channel_names: Sequence[str], axes: str, assumed: str
+) -> dict[str, Any]:
+    """Give the metadata of an image, as MONAI's transforms and ours look for it.
+
+    Args:
+        path: the stack, as errors name it.
+        spacing: voxel size in micrometres (Z, Y, X).
+        shape: of the image (Z, Y, X).
+        channel_names: one name a channel.
+        axes: as the file names them.
+        assumed: letters of the axes whose size is a default.
+    """
+    affine = np.diag([*spacing, 1.0])
+    return {
+        "filename_or_obj": str(path),
+        "affine": affine,
+        "original_affine": affine.copy(),
+        "spatial_shape": np.asarray(shape),
+        "original_channel_dim": 0,
+        "spacing": tuple(spacing),
+        "assumed": assumed,
+        "channel_names": list(channel_names),
+        "axes": axes,
+    }
 
 
 def check_spacing(spacing: float | Sequence[float], knob: str = "spacing") -> tuple[float, float, float]:
@@ -212,15 +250,19 @@ class StackReader(ImageReader):  # type: ignore[misc]
         names = [filename] if isinstance(filename, (str, Path)) else filename
         return all(StackSource.parse(name).path.name.lower().endswith(self.suffixes) for name in names)
 
-    def read(self, data: Sequence[str | Path] | str | Path, **_: Any) -> StackSource:
-        """Give the path alone: MONAI's LoadImage hides what `read` raises, but not what `get_data` does."""
+    def read(self, data: Any, **_: Any) -> StackSource | StackPart:
+        """Give the path alone: MONAI's LoadImage hides what `read` raises, but not what `get_data` does.
+
+        Args:
+            data: the path, or a part of a stack that is open.
+        """
         names = [data] if isinstance(data, (str, Path)) else data
         if len(names) != 1:
             raise BundleError(f"One file is read at a time, got {[str(name) for name in names]}; give a single path.")
-        return StackSource.parse(names[0])
+        return names[0] if isinstance(names[0], StackPart) else StackSource.parse(names[0])
 
-    def get_data(self, img: StackSource) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
-        """Read the file, settle its spacing and log what was understood.
+    def get_data(self, img: StackSource | StackPart) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        """Read the file, resolve its spacing and log what was understood; of an open stack, read the part.
 
         Returns:
             The array (C, Z, Y, X) in the file's dtype, and the metadata.
@@ -228,37 +270,20 @@ class StackReader(ImageReader):  # type: ignore[misc]
         Raises:
             BundleError: missing or unreadable file, or one that is not a stack.
         """
+        if isinstance(img, StackPart):
+            return img.load()
         stack = self.load(img)
-        spacing = self.settle_spacing(img, stack)
-        if stack.array.shape[1] == 1:
-            logger.warning(
-                "%s is a single slice: it is predicted as a stack of one, for which the network has no "
-                "neighbours in z.",
-                img,
-            )
-        logger.info(
-            "%s: axes %s read as (C, Z, Y, X) = %s, channels %s, spacing (Z, Y, X) = %s µm, dtype %s",
-            img,
-            stack.axes,
-            stack.array.shape,
-            stack.channel_names,
-            tuple(round(size, 5) for size in spacing),
-            stack.array.dtype,
-        )
-        affine = np.diag([*spacing, 1.0])
-        return stack.array, {
-            "filename_or_obj": str(img),
-            "affine": affine,
-            "original_affine": affine.copy(),
-            "spatial_shape": np.asarray(stack.array.shape[1:]),
-            "original_channel_dim": 0,
-            "spacing": spacing,
-            "assumed": "" if self.spacing else unknown_axes(stack.spacing),
-            "channel_names": stack.channel_names,
-            "axes": stack.axes,
-        }
+        spacing = self.resolve_spacing(img, stack)
+        shape = stack.array.shape
+        tell_of_stack(img, stack.axes, shape, stack.channel_names, spacing, stack.array.dtype)
+        assumed = self.assumed_axes(stack)
+        return stack.array, stack_metadata(img, spacing, shape[1:], stack.channel_names, stack.axes, assumed)
 
-    def settle_spacing(self, path: Path | StackSource, stack: Stack | LazyStack) -> tuple[float, float, float]:
+    def assumed_axes(self, stack: Stack | LazyStack) -> str:
+        """The letters of the axes whose voxel size is the default."""
+        return "" if self.spacing else unknown_axes(stack.spacing)
+
+    def resolve_spacing(self, path: Path | StackSource, stack: Stack | LazyStack) -> tuple[float, float, float]:
         """The user's spacing, else the file's, else the default with a warning that names the override."""
         if self.spacing is not None:
             return self.spacing
@@ -276,6 +301,31 @@ class StackReader(ImageReader):  # type: ignore[misc]
             default if size is None else size for size, default in zip(stack.spacing, self.default_spacing, strict=True)
         )
         return depth, height, width
+
+
+def tell_of_stack(
+    path: object,
+    axes: str,
+    shape: Sequence[int],
+    channel_names: Sequence[str],
+    spacing: Sequence[float],
+    dtype: np.dtype[Any],
+) -> None:
+    """Log in one line what was understood of a stack (C, Z, Y, X), and warn of a single slice."""
+    if shape[1] == 1:
+        logger.warning(
+            "%s is a single slice: it is predicted as a stack of one, for which the network has no neighbours in z.",
+            path,
+        )
+    logger.info(
+        "%s: axes %s read as (C, Z, Y, X) = %s, channels %s, spacing (Z, Y, X) = %s µm, dtype %s",
+        path,
+        axes,
+        tuple(shape),
+        list(channel_names),
+        tuple(round(size, 5) for size in spacing),
+        dtype,
+    )
 
 
 def _choose(path: Path, wanted: int | None, count: int, found: str, what: str, advice: str) -> int:

@@ -10,10 +10,11 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from bundle.data.image_statistics import ImageStatistics, measure, standardise
-from bundle.data.resample_transform import grid_of
+from bundle.data.resample_transform import REGION, as_region, grid_of
 from bundle.data.resampling import take_nearest, whole_region
 from bundle.data.running_statistics import RunningStatistics
 
+STATISTICS = "image_statistics"  # in the metadata of a part of a stack: those of the whole, as JSON
 LEFT_OUT = "left_out"  # in the metadata: what is no image, as JSON, which passes through MONAI's loaders
 IS_IMAGE = "is_image"  # in the metadata: booleans (1, Z, Y, X) on the grid that the stack had when its gaps were filled
 
@@ -39,7 +40,8 @@ class ZScored(MapTransform):  # type: ignore[misc]
     """Z-score stacks (1, Z, Y, X) to float32; `meta["zscore"]` = {"mean", "std"} in the file's grey values.
 
     What is no image becomes 0 and is described in `meta["left_out"]`, see `bundle.data.left_out`. Where
-    `FillLeftOutd` has looked for it before a resampling, the statistics are those of all voxels that it left.
+    `FillLeftOutd` has looked for it before a resampling, the statistics are those of all voxels that it left. A part of
+    a stack brings the statistics of the whole in its metadata.
 
     Raises:
         BundleError: when called on a volume with NaN or infinity, or a constant one; it names file and channel.
@@ -52,7 +54,13 @@ class ZScored(MapTransform):  # type: ignore[misc]
         for key in self.key_iterator(items):
             image, where = items[key], _name(items[key], str(key))
             found = dict(image.meta) if isinstance(image, MetaTensor) else {}
-            if LEFT_OUT in found:
+            known = _statistics_of(image)
+            if known is not None:
+                mean, std = known.used
+                start = _start_of(image)
+                items[key] = standardise(image, mean, std) if known.resampled else known.zscores(image, start)
+                found[LEFT_OUT] = json.dumps(known.left_out.as_json())
+            elif LEFT_OUT in found:
                 running = RunningStatistics()
                 running.add(image[_mask(image, found.pop(IS_IMAGE))] if IS_IMAGE in found else image)
                 mean, std = running.mean_and_std(where)
@@ -82,6 +90,11 @@ class FillLeftOutd(MapTransform):  # type: ignore[misc]
         items = dict(data)
         for key in self.key_iterator(items):
             image = items[key]
+            known = _statistics_of(image)
+            if known is not None:
+                filled = known.filled(image.as_tensor(), _start_of(image))
+                items[key] = MetaTensor(filled.to(torch.float32)).copy_meta_from(image)
+                continue
             statistics = measure(partial(_whole, image), _name(image, str(key)))
             items[key] = image.clone()
             if statistics.left_out:
@@ -89,6 +102,17 @@ class FillLeftOutd(MapTransform):  # type: ignore[misc]
                 items[key].meta[IS_IMAGE] = MetaTensor(statistics.is_image(image), affine=image.affine)
             items[key].meta[LEFT_OUT] = json.dumps(statistics.left_out.as_json())
         return items
+
+
+def _statistics_of(image: torch.Tensor) -> ImageStatistics | None:
+    """The statistics of the whole stack that a part of it brings; None for a stack that has to be measured."""
+    meta = image.meta if isinstance(image, MetaTensor) else {}
+    return ImageStatistics.from_json(json.loads(meta[STATISTICS])) if STATISTICS in meta else None
+
+
+def _start_of(image: MetaTensor) -> list[int]:
+    """The place (Z, Y, X) of a part in its stack."""
+    return [part.start for part in as_region(image.meta[REGION])]
 
 
 def _mask(image: MetaTensor, mask: MetaTensor) -> torch.Tensor:

@@ -5,9 +5,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.inferers import Inferer
 
+from bundle.data.resample_transform import GRID_SHAPE
 from bundle.errors import BundleError
 from bundle.inference.inferer import WindowInferer, check_roi_size, gaussian_weights
 from bundle.inference.memory import free_memory, is_out_of_memory
@@ -33,19 +36,19 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
             as the budget allows.
         overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis.
         sw_batch_size: windows at a time.
-        progress: whether to show a progress bar over the windows.
         device: where the network is.
         window_budget: memory that one window may take, in 10^9 bytes.
 
     Attributes:
         windows: the windows of the last prediction.
+        tell: called with the number of windows that are done, as they are.
 
     Raises:
         BundleError: an impossible roi_size, overlap, sw_batch_size or window_budget.
     """
 
     # The last windows follow from the rest and the stack.
-    unrecorded = ("sw_batch_size", "progress", "device", "windows")
+    unrecorded = ("sw_batch_size", "device", "windows", "tell")
 
     def __init__(
         self,
@@ -53,7 +56,6 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         roi_size: int | Sequence[int] | None = None,
         overlap: float | Sequence[float] = 0.5,
         sw_batch_size: int = 1,
-        progress: bool = False,
         device: torch.device | str = "cpu",
         window_budget: float = WINDOW_BUDGET,
     ) -> None:
@@ -68,15 +70,15 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         self.weighting = gaussian_weights([DIVISOR])  # for the record
         self.overlap = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)
         self.sw_batch_size = sw_batch_size
-        self.progress = progress
         self.device = torch.device(device)
         self.window_budget = window_budget
+        self.tell: Callable[[int], object] = lambda _: None
         self.windows = self._make((DIVISOR, DIVISOR, DIVISOR))  # checks the options, before any stack is known
 
     def _make(self, roi_size: Sequence[int]) -> WindowInferer:
-        return WindowInferer(roi_size, self.sw_batch_size, self.overlap, progress=self.progress)
+        return WindowInferer(roi_size, self.sw_batch_size, self.overlap)
 
-    def _bytes(self, roi_size: Sequence[int]) -> float:
+    def bytes_of(self, roi_size: Sequence[int]) -> float:
         """What the windows at a time take of memory."""
         return math.prod(roi_size) * self.bytes_per_voxel * self.sw_batch_size
 
@@ -89,14 +91,14 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         voxels = self.window_budget * 1e9 / self.bytes_per_voxel
         roi_size = self.roi_size or largest_windows(shape, self.overlap, voxels)
         free = free_memory(self.device)
-        if self._bytes(roi_size) > free:
+        if self.bytes_of(roi_size) > free:
             raise BundleError(
                 f"{self.sw_batch_size} window(s) of {list(roi_size)} voxels at a time take about "
-                f"{self._bytes(roi_size) / 1e9:.2f} GB of memory, but {free / 1e9:.2f} GB are free; "
+                f"{self.bytes_of(roi_size) / 1e9:.2f} GB of memory, but {free / 1e9:.2f} GB are free; "
                 f"{self._advice(shape, free)}."
             )
-        logger.info("Windows of %s voxels (Z, Y, X), overlapping by %s", tuple(roi_size), self.overlap)
         if tuple(roi_size) != tuple(self.windows.roi_size):
+            logger.info("Windows of %s voxels (Z, Y, X), overlapping by %s", tuple(roi_size), self.overlap)
             self.windows = self._make(roi_size)
         return self.windows
 
@@ -112,14 +114,24 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Predict whole images (N, 1, Z, Y, X) to (N, C, Z, Y, X), float32, as `WindowInferer` does.
+        """Predict images (N, 1, Z, Y, X) to (N, C, Z, Y, X), float32, as `WindowInferer` does.
+
+        A part of a stack gets the windows of the whole, whose shape its metadata holds.
 
         Raises:
             BundleError: a window, or the prediction, does not fit into memory.
         """
-        windows = self.fit(inputs.shape[2:])
+        whole = inputs.meta.get(GRID_SHAPE) if isinstance(inputs, MetaTensor) else None
+        shape = inputs.shape[2:] if whole is None else np.asarray(whole).reshape(-1, 3)[0].tolist()
+        windows = self.fit(shape)
+
+        def counted(patches: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
+            prediction = network(patches, *rest, **more)
+            self.tell(len(patches))
+            return prediction
+
         try:
-            return windows(inputs, network, *args, **kwargs)
+            return windows(inputs, counted, *args, **kwargs)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bundle.data.channel_color import INPUT_COLOR, channel_colors
-from bundle.data.quantization import quantize, quantize_by
+from bundle.data.quantization import quantize_by
 from bundle.errors import BundleError
 
 FloatArray = np.ndarray[Any, Any]
@@ -18,7 +18,7 @@ UNITS = {
 }
 DTYPES = ("float32", "uint16")
 INPUT_UNITS = "input's grey values"
-Z_LOWEST = -16.0  # the least z-score that uint16 holds where scales are settled beforehand; the largest is 49.535
+Z_LOWEST = -16.0  # the least z-score that uint16 holds ; the largest is 49.535
 Z_STEP = 0.001
 
 
@@ -90,31 +90,18 @@ class OutputValues:
         self.include_input = include_input
         self.precision = precision
 
-    def store(
-        self, prediction: FloatArray, original: FloatArray, input_channel: str, where: str = "a stack"
-    ) -> tuple[FloatArray, list[StoredChannel]]:
-        """Give what the file holds for one stack.
+    @property
+    def channel_count(self) -> int:
+        """Channels of the file."""
+        return len(self.tasks) + self.include_input
 
-        Args:
-            prediction: z-scores (T, Z, Y, X).
-            original: the transmitted light (Z, Y, X) in its own grey values, on the same grid.
-            input_channel: its name.
-            where: the stack, for the error.
+    @property
+    def bytes_per_voxel(self) -> int:
+        """Bytes of a voxel in the file, over all channels."""
+        return self.channel_count * np.dtype(self.dtype).itemsize
 
-        Returns:
-            The stored numbers (C, Z, Y, X), float32 or uint16, and a description of each channel.
-
-        Raises:
-            NotFiniteError: there is NaN or infinity among them.
-        """
-        volumes = self._volumes(prediction, original, where)
-        channels = self._channels(input_channel)
-        if self.dtype == "float32":
-            return np.stack(volumes).astype(np.float32), channels
-        return _quantized(volumes, channels)
-
-    def settle(self, input_channel: str, input_scale: tuple[float, float]) -> list[StoredChannel]:
-        """Describe the channels of a file that is written before all of its values are known.
+    def channels(self, input_channel: str, input_scale: tuple[float, float]) -> list[StoredChannel]:
+        """Describe the channels of a file before any of its values are known.
 
         Args:
             input_channel: name of the transmitted light.
@@ -136,24 +123,24 @@ class OutputValues:
             for channel, (scale, offset) in zip(channels, scales, strict=True)
         ]
 
-    def store_slab(
+    def store(
         self,
         prediction: FloatArray,
         original: FloatArray | None,
         channels: Sequence[StoredChannel],
         where: str = "a stack",
     ) -> FloatArray:
-        """Give what the file holds for a slab of a stack, by channels that are settled.
+        """Give what the file holds for a part of a stack.
 
         Args:
-            prediction: z-scores (T, z, Y, X).
-            original: the transmitted light (z, Y, X) in its own grey values, on the same grid; None will do where the
+            prediction: z-scores (T, z, y, x).
+            original: the transmitted light (z, y, x) in its own grey values, on the same grid; None will do where the
                 file does not include it.
-            channels: what `settle` gave.
+            channels: what `channels` gave.
             where: the stack, for the error.
 
         Returns:
-            The stored numbers (C, z, Y, X), float32 or uint16; values beyond uint16's range become its ends.
+            The stored numbers (C, z, y, x), float32 or uint16; values beyond uint16's range become its ends.
 
         Raises:
             NotFiniteError: there is NaN or infinity among them.
@@ -206,11 +193,13 @@ class OutputValues:
         )
 
 
-def _quantized(volumes: list[FloatArray], channels: list[StoredChannel]) -> tuple[FloatArray, list[StoredChannel]]:
-    """The channels as uint16, each with its own scale and offset."""
-    stored = np.empty((len(volumes), *volumes[0].shape), np.uint16)
-    described = []
-    for index, (volume, channel) in enumerate(zip(volumes, channels, strict=True)):
-        stored[index], scale, offset = quantize(volume)
-        described.append(replace(channel, scale=scale, offset=offset))
-    return stored, described
+def describe_file(channels: Sequence[StoredChannel], spacing: Sequence[float]) -> dict[str, Any]:
+    """Give the arguments by which writers describe a file's channels; spacing in micrometres (Z, Y, X)."""
+    return {
+        "spacing": spacing,
+        "channel_names": [channel.name for channel in channels],
+        "colors": [channel.color for channel in channels],
+        "attributes": {
+            name: [channel.describe()[name] for channel in channels] for name in ("units", "scale", "offset")
+        },
+    }

@@ -142,7 +142,6 @@ class PredictionRun:
 
     Attributes:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
-        large: those that are predicted slab by slab, see `OutOfCore`.
         pending: those that are to be predicted, not being finished.
         names: what the outputs of each are called, see `name_outputs`.
         made_with: descriptions of what predictions depend on besides their files, see `make_with`.
@@ -175,7 +174,6 @@ class PredictionRun:
         self.failures: dict[Path, str] = {}
         self.skip_finished = skip_finished
         self.made_with: dict[str, Any] = {}
-        self.large: set[Path] = set()
         self.pending = list(self.inputs)
         self.summary = Summary(self.output_dir / SUMMARY_NAME if len(self.inputs) > 1 else None)
 
@@ -185,7 +183,7 @@ class PredictionRun:
         return volume, self._output(path, PREVIEW_ENDING), self._output(path, STATISTICS_ENDING)
 
     def unfinished(self, path: str | Path) -> Path:
-        """The hidden folder in which one input's prediction is made slab by slab."""
+        """The hidden folder in which one input's prediction is made block by block."""
         place = self._output(path, UNFINISHED_ENDING)
         return place.with_name(f".{place.name}")
 
@@ -212,11 +210,6 @@ class PredictionRun:
             parts: network, transforms, windows and whatever else changes the values, each described by `describe`.
         """
         self.made_with = describe(parts)
-
-    @property
-    def whole(self) -> list[Path]:
-        """The pending stacks that are predicted whole, in memory."""
-        return [path for path in self.pending if path not in self.large]
 
     def origin(self, path: str | Path) -> dict[str, Any]:
         """Describe what the prediction of an input is made from, see `describe_origin`."""
@@ -292,8 +285,8 @@ class PredictionRun:
         sentence = find_file_fault(error, str(path))
         if sentence is None and is_out_of_memory(error):
             sentence = (
-                f"Memory ran out while {path} was predicted; close other programs, or give --out_of_core True or fewer "
-                "--tasks at a time."
+                f"Memory ran out while {path} was predicted; close other programs, or give a smaller --memory_budget "
+                "or fewer --tasks at a time."
             )
         if sentence is None:
             raise error

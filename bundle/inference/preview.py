@@ -20,28 +20,17 @@ LONGEST_SIDE = 512  # pixels of a panel; a larger plane is thinned out
 BLACK_AND_WHITE = (0.5, 99.7)  # percentiles of a plane
 
 
-def draw_preview(
-    image: FloatArray, prediction: FloatArray, tasks: Sequence[str], spacing: Sequence[float], title: str
-) -> Figure:
+def draw_planes(planes: PreviewPlanes, spacing: Sequence[float], title: str) -> Figure:
     """Draw the middle slice of the image and of each task; below it the image from the side, the tasks' maxima.
 
     Args:
-        image: transmitted-light stack (Z, Y, X).
-        prediction: predicted stacks (T, Z, Y, X), a task each.
-        tasks: names of the T tasks.
+        planes: of the stack.
         spacing: voxel size in micrometres (Z, Y, X).
         title: name of the stack.
 
     Returns:
         The figure, to be saved by the caller.
     """
-    planes = PreviewPlanes(image.shape, tasks)
-    planes.add(0, image, prediction)
-    return draw_planes(planes, spacing, title)
-
-
-def draw_planes(planes: PreviewPlanes, spacing: Sequence[float], title: str) -> Figure:
-    """Draw collected planes, see `draw_preview`; spacing in micrometres (Z, Y, X)."""
     slices, rows, columns = planes.shape
     upper, lower = planes.upper, planes.lower
     across = min(COLUMNS, len(upper))

@@ -1,4 +1,4 @@
-"""The planes that a preview shows, collected from a stack that passes by slab by slab."""
+"""The planes that a preview shows, collected from a prediction that passes by slab by slab."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,18 +28,15 @@ class PreviewPlanes:
         self.lower = [("transmitted light, side view", np.zeros((slices, columns), np.float32))]
         self.lower += [(f"{task}, maximum along z", np.full((rows, columns), -np.inf, np.float32)) for task in tasks]
 
-    def add(self, start: int, light: FloatArray, prediction: FloatArray) -> None:
-        """Take in the slices from `start` on.
+    def light(self, middle: FloatArray, side: FloatArray) -> None:
+        """Take in the transmitted light: its middle slice (Y, X) and its side view (Z, X)."""
+        self.upper[0][1][:] = middle
+        self.lower[0][1][:] = side
 
-        Args:
-            start: the first one's place in the stack.
-            light: transmitted light (z, Y, X).
-            prediction: the tasks (T, z, Y, X).
-        """
-        self.lower[0][1][start : start + len(light)] = light[:, light.shape[1] // 2]
-        for (_, highest), volume in zip(self.lower[1:], prediction, strict=True):
-            np.maximum(highest, volume.max(axis=0), out=highest)
+    def add(self, task: int, start: int, slab: FloatArray) -> None:
+        """Take in the slices (z, Y, X) of a task, given by its number, from `start` on."""
+        highest = self.lower[1 + task][1]
+        np.maximum(highest, slab.max(axis=0), out=highest)
         middle = self.shape[0] // 2 - start
-        if 0 <= middle < len(light):
-            for (_, plane), volume in zip(self.upper, [light, *prediction], strict=True):
-                plane[:] = volume[middle]
+        if 0 <= middle < len(slab):
+            self.upper[1 + task][1][:] = slab[middle]

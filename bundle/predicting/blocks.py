@@ -19,6 +19,7 @@ from monai.data.utils import dense_patch_slices
 from bundle.data.resampling import Grid, Region, needed_along
 from bundle.errors import BundleError
 
+RIM = 2  # rows and columns beyond what is needed, by which padding is told from an image that has its value
 GROWTH = 1.25  # of the number of cuts between two tries: a stack of a terabyte has hundreds along an axis
 
 
@@ -41,36 +42,29 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockCost:
-    """What a block takes of memory, for each voxel that it reads, computes and stores.
+    """What a block takes of memory, for each voxel that it reads and computes, and beside them.
 
     Attributes:
         tasks: channels of the prediction.
-        stored: bytes that a voxel of the prediction has in its file, over all channels.
+        kept: bytes of the prediction's volume, where it is in memory, and of a chunk on its way to it.
         read: bytes of a voxel in the input file.
         windows: bytes that the windows at a time take in the network.
     """
 
     tasks: int
-    stored: int
+    kept: int
     read: int
     windows: float
 
-    def bytes_of(self, box: Sequence[int], windows: Sequence[int], source: Sequence[int]) -> int:
-        """Estimate the bytes of a block from the shapes (Z, Y, X) of its three regions.
+    def bytes_of(self, windows: Sequence[int], source: Sequence[int]) -> int:
+        """Estimate the bytes of a block from the shapes (Z, Y, X) of what it computes and reads.
 
-        Read voxels are held in the file's dtype, twice since the next block is read meanwhile, in double precision for
-        the z-scores, and in float32; on the network's grid, the image and a sum a task with one of weights;
-        resampled, two volumes a task at most; and what is stored.
+        Read voxels are held in the file's dtype, twice since the next block is read meanwhile, and in float32, before
+        and while they are resampled; on the network's grid, the image twice, a sum a task and one of weights. The
+        prediction is stored by the chunk.
         """
-        read, computed, kept = map(math.prod, (source, windows, box))
-        resampling = 2 * 4 * self.tasks * max(kept, computed)
-        return int(
-            read * (2 * self.read + 8 + 4 + 4)
-            + computed * 4 * (self.tasks + 3)
-            + resampling
-            + kept * self.stored
-            + self.windows
-        )
+        read, computed = map(math.prod, (source, windows))
+        return int(read * (2 * self.read + 4 + 4) + computed * 4 * (self.tasks + 3) + self.kept + self.windows)
 
 
 @dataclass(frozen=True)
@@ -153,8 +147,8 @@ class BlockPlan:
             if not finer:
                 raise BundleError(
                     f"{what} takes at least {needed / 1e9:.2f} GB of memory even in the smallest blocks, but "
-                    f"{budget / 1e9:.2f} GB are allowed; give a larger --memory_budget, a smaller --roi_size, or fewer "
-                    "--tasks at a time."
+                    f"{budget / 1e9:.2f} GB are left; give a larger --memory_budget, a smaller --window_budget, or "
+                    "fewer --tasks at a time."
                 )
             cuts = min(finer, key=lambda tried: self._windows(tried) * max(self.bytes_of(tried, cost), budget))
         return cuts[0], cuts[1], cuts[2]
@@ -168,11 +162,10 @@ class BlockPlan:
     def bytes_of(self, cuts: Sequence[int], cost: BlockCost) -> int:
         """Estimate the bytes of the largest block."""
         parts = [self._cut(axis, count) for axis, count in enumerate(cuts)]
-        box, windows, source = (
-            [max(_length(getattr(part, name)) for part in along) for along in parts]
-            for name in ("box", "windows", "source")
+        windows, source = (
+            [max(_length(getattr(part, name)) for part in along) for along in parts] for name in ("windows", "source")
         )
-        return cost.bytes_of(box, windows, source)
+        return cost.bytes_of(windows, source)
 
     def _windows(self, cuts: Sequence[int]) -> int:
         return math.prod(sum(part.window_count for part in self._cut(axis, count)) for axis, count in enumerate(cuts))
@@ -193,7 +186,10 @@ class BlockPlan:
         windows = slice(int(touching[0]), min(int(touching[-1]) + window, size))
         first, end = needed_along(self.own, self.network, axis, windows.start, windows.stop)
         seen = needed_along(self.own, self.output, axis, start, stop)  # of the transmitted light beside the prediction
-        return _Part(slice(start, stop), windows, slice(min(first, seen[0]), max(end, seen[1])), len(touching))
+        low, high = min(first, seen[0]), max(end, seen[1])
+        if axis:
+            low, high = max(0, low - RIM), min(self.own.shape[axis], high + RIM)
+        return _Part(slice(start, stop), windows, slice(low, high), len(touching))
 
 
 def _length(part: slice) -> int:

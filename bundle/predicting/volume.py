@@ -12,6 +12,7 @@ from bundle.data.resampling import Region
 from bundle.data.stack_writer import Volume
 from bundle.errors import BundleError
 from bundle.files import written_whole
+from bundle.inference.description import differing
 from bundle.inference.output_format import OutputFormat
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class PredictedVolume(Protocol):
         """Tell whether an earlier run has filled a box already."""
 
     def write(self, box: Region, values: np.ndarray[Any, Any]) -> None:
-        """Fill a box with stored numbers (C, z, y, x), for good."""
+        """Fill a box with stored numbers (C, z, y, x)."""
+
+    def complete(self, box: Region) -> None:
+        """Note that a box is filled for good."""
 
     def keep(self, form: OutputFormat, path: Path, source: Path, **description: Any) -> None:
         """Make the file of a format, at `path`; see `OutputFormat` for the rest."""
@@ -56,6 +60,9 @@ class VolumeInMemory:
     def write(self, box: Region, values: np.ndarray[Any, Any]) -> None:
         """Fill a box with stored numbers (C, z, y, x)."""
         self.array[(slice(None), *box)] = values
+
+    def complete(self, box: Region) -> None:
+        """Memory keeps no note."""
 
     def keep(self, form: OutputFormat, path: Path, source: Path, **description: Any) -> None:
         """Write the file of a format."""
@@ -97,8 +104,7 @@ class VolumeOnDisk:
         """Go on with what is there when it is made from the same."""
         try:
             found = json.loads(self._state_file.read_text(encoding="utf-8"))
-            ours, theirs = self.state["record"], found["record"]
-            other = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+            other = differing(self.state["record"], found["record"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             other = ["record"]
         if not other:
@@ -155,9 +161,12 @@ class VolumeOnDisk:
         return bool(self._chunks_done[self._chunks_of(box)].all())
 
     def write(self, box: Region, values: np.ndarray[Any, Any]) -> None:
-        """Fill a box of whole chunks with stored numbers (C, z, y, x), and note that it is done."""
-        assert self._chunks_done is not None, "open comes first"
+        """Fill a box of whole chunks with stored numbers (C, z, y, x)."""
         self.array[(slice(None), *box)] = values
+
+    def complete(self, box: Region) -> None:
+        """Note that a box is filled for good, for a later run."""
+        assert self._chunks_done is not None, "open comes first"
         self._chunks_done[self._chunks_of(box)] = True
         self.remember(boxes=[*self.state["boxes"], [[part.start, part.stop] for part in box]])
 

@@ -17,7 +17,7 @@ from bundle.engines.torch_engine import TorchEngine
 from bundle.errors import find_sentence
 from bundle.inference import memory_aware_inferer
 from bundle.networks import RepMode
-from tests.prediction import predict, sentence_of
+from tests.prediction import cut, predict, sentence_of
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_lack_of_memory_fails_the_stack_alone(checkpoint, monkeypatch, caplog, s
         return whole(self, given)
 
     monkeypatch.setattr(owner, name, hungry)
-    options = {"engine": "torch", "roi_size": None, "out_of_core": False}
+    options = {"engine": "torch", "roi_size": None}
     sentence = sentence_of(checkpoint, input=["a.tif", "b.tif"], output_dir="out", **options)
     assert sentence.startswith("1 of 2 stacks could not be predicted (a.tif)")
     assert "Memory ran out" in caplog.text
@@ -78,7 +78,7 @@ def test_a_bug_still_ends_the_run_with_its_traceback(checkpoint, monkeypatch):
 
     monkeypatch.setattr(TorchEngine, "forward", lambda *_: 1 / 0)
     with pytest.raises(RuntimeError) as caught:
-        predict(checkpoint, input=["a.tif", "b.tif"], output_dir="out", engine="torch", out_of_core=False)
+        predict(checkpoint, input=["a.tif", "b.tif"], output_dir="out", engine="torch")
     assert find_sentence(caught.value) is None
 
 
@@ -87,7 +87,9 @@ def test_windows_follow_the_budget_and_are_recorded(checkpoint, monkeypatch, sla
     array = np.random.default_rng(0).integers(100, 4000, (1, 20, 150, 150)).astype(np.uint16)
     write_ome_tiff("c.tif", array, spacing=(0.29,) * 3, channel_names=["brightfield"])
     budget = 32 * 32 * 80 * 80 / 1e9  # of the 32 bytes that a voxel takes at base width 1
-    options = {"input": "c.tif", "engine": "torch", "roi_size": None, "out_of_core": slabs, "window_budget": budget}
+    options = {"input": "c.tif", "engine": "torch", "roi_size": None, "window_budget": budget}
+    if slabs:
+        cut(monkeypatch, 2, 2, 2)
     records = []
     for folder, free in (("much", 10**12), ("little", 10**8)):
         monkeypatch.setattr(memory_aware_inferer, "free_memory", lambda _, free=free: free)

@@ -13,7 +13,7 @@ from bundle.checkpoint import save_network
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
 from bundle.networks import RepMode
-from tests.prediction import predict
+from tests.prediction import cut, predict
 
 SHAPE = (16, 48, 48)
 
@@ -66,7 +66,9 @@ def load(path):
 @pytest.mark.parametrize("order", ["before", "after"])
 @pytest.mark.parametrize("kind", ["frame", "hot pixels", "late shutter"])
 @pytest.mark.parametrize("slabs", [False, True])
-def test_the_prediction_of_the_image_is_that_without_what_is_no_image(checkpoint, kind, order, slabs, caplog):
+def test_the_prediction_of_the_image_is_that_without_what_is_no_image(
+    checkpoint, kind, order, slabs, caplog, monkeypatch
+):
     spacing = (
         (0.29, 0.29, 0.29) if order == "before" else (0.29, 0.145, 0.145)
     )  # the frame of 12 voxels is 6 of the network's
@@ -74,8 +76,10 @@ def test_the_prediction_of_the_image_is_that_without_what_is_no_image(checkpoint
     for name, array in (("clean", brightfield()), ("spoilt", stack)):
         write_ome_tiff(f"{name}.tif", array[None], spacing=spacing, channel_names=["brightfield"])
     knobs = {"roi_size": [16, 80, 80], "zscore_order": order, "output_dir": "out"}
-    predict(checkpoint, input="clean.tif", out_of_core=False, **knobs)
-    predict(checkpoint, input="spoilt.tif", out_of_core=slabs, **knobs)
+    predict(checkpoint, input="clean.tif", **knobs)
+    if slabs:
+        cut(monkeypatch, 2, 3, 3)
+    predict(checkpoint, input="spoilt.tif", **knobs)
     found, expected = load("out/spoilt_pred.ome.tiff"), load("out/clean_pred.ome.tiff")
     if kind == "frame":
         expected = np.pad(expected, ((0, 0), (12, 12), (12, 12)))

@@ -56,7 +56,7 @@ def test_a_prediction_loads_runtimes_and_formats_only_for_what_it_is_given(tmp_p
         "import monai.bundle\nbefore = set(sys.modules)\nsys.path.insert(0, sys.argv[1])\n"
         f"parser = monai.bundle.ConfigParser()\nparser.read_config({str(ROOT / 'configs' / 'inference.yaml')!r})\n"
         "parser['engine'] = 'torch'\n"
-        "for name in ('network', 'prediction_run', 'dataset', 'inferer', 'out_of_core_prediction', 'evaluator'):\n"
+        "for name in ('network', 'prediction_run', 'dataset', 'inferer', 'opener', 'evaluator'):\n"
         "    parser.get_parsed_content(name)\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )

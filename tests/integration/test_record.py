@@ -16,7 +16,7 @@ from bundle.errors import find_sentence
 from bundle.networks import RepMode
 from tests.prediction import CONFIG, predict
 
-USUAL = {"input": "cell.tif", "output_dir": "out", "engine": "torch", "roi_size": None, "out_of_core": False}
+USUAL = {"input": "cell.tif", "output_dir": "out", "engine": "torch", "roi_size": None}
 OTHER_VALUES = {
     "axes": "ZYX",
     "tasks": ["zo1"],
@@ -40,7 +40,7 @@ NOT_RECORDED = {
     "input", "stack_files", "scene", "timepoint",  # the record names the stack
     "checkpoint",  # it names the weights
     "output_dir", "overwrite", "skip_finished", "output_format", "progress", "verbose",  # the values stay
-    "out_of_core", "sw_batch_size", "device",  # the values stay but for rounding
+    "memory_budget", "sw_batch_size", "device",  # the values stay but for rounding
 }  # fmt: skip
 
 

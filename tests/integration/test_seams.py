@@ -7,7 +7,6 @@ from scipy.ndimage import gaussian_filter
 from torch.nn.functional import conv3d, pad
 
 from bundle.inference.inferer import WindowInferer
-from bundle.inference.window_rows import WindowRows
 from bundle.networks import RepMode
 
 REACH = 2  # voxels that a 5x5x5 kernel sees to each side
@@ -27,11 +26,6 @@ def kernel():
     return torch.randn(1, 1, 5, 5, 5, generator=torch.Generator().manual_seed(0)) / 5**1.5
 
 
-def by_rows(inferer, image, network):
-    rows = WindowRows(inferer, tuple(image.shape[2:]))
-    return torch.cat(list(rows.predict(lambda a, b: image[0, :, a:b], lambda slab: inferer(slab[None], network)[0])), 1)
-
-
 def rim(windows):
     """One where a window's own zeros beyond its edge reach a convolution's result, else zero."""
     inner = torch.zeros_like(windows)
@@ -39,10 +33,9 @@ def rim(windows):
     return 1 - inner
 
 
-@pytest.mark.parametrize("tiled", ["whole", "rows"])
 @pytest.mark.parametrize("overlap", OVERLAPS)
 @pytest.mark.parametrize("roi_size", WINDOWS)
-def test_a_convolution_is_exact_but_for_the_weight_of_the_rims(image, kernel, roi_size, overlap, tiled):
+def test_a_convolution_is_exact_but_for_the_weight_of_the_rims(image, kernel, roi_size, overlap):
     """|tiled - untiled| <= (weight share of the rims) * |kernel|_1 * max|image|, so 0 where no rim has weight."""
 
     def convolve(windows):
@@ -50,7 +43,7 @@ def test_a_convolution_is_exact_but_for_the_weight_of_the_rims(image, kernel, ro
 
     inferer = WindowInferer(roi_size=roi_size, overlap=overlap)
     untiled = conv3d(pad(image, [REACH] * 6), kernel)[0]
-    found = inferer(image, convolve)[0] if tiled == "whole" else by_rows(inferer, image, convolve)
+    found = inferer(image, convolve)[0]
     share = inferer(image, rim)[0]
     error = (found - untiled).abs()
     rounding = 1e-5
@@ -66,8 +59,7 @@ def test_a_convolution_is_exact_but_for_the_weight_of_the_rims(image, kernel, ro
 @pytest.mark.parametrize("roi_size", WINDOWS)
 def test_what_sees_no_neighbours_is_exact_everywhere(image, roi_size, overlap):
     inferer = WindowInferer(roi_size=roi_size, overlap=overlap)
-    for found in (inferer(image, torch.tanh)[0], by_rows(inferer, image, torch.tanh)):
-        torch.testing.assert_close(found, torch.tanh(image)[0], atol=2e-6, rtol=0)
+    torch.testing.assert_close(inferer(image, torch.tanh)[0], torch.tanh(image)[0], atol=2e-6, rtol=0)
 
 
 @pytest.fixture(scope="module")

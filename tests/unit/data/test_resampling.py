@@ -10,11 +10,10 @@ from bundle.data import resampling
 from bundle.data.resampling import (
     Grid,
     needed_region,
-    needed_slices,
     resample,
     resample_region,
-    resample_slab,
     resampled_grid,
+    whole_region,
 )
 
 SPACINGS = [
@@ -36,8 +35,9 @@ def in_slabs(volume, source, target, depth):
     slabs = []
     for start in range(0, target.shape[0], depth):
         stop = min(start + depth, target.shape[0])
-        first, end = needed_slices(source, target, start, stop)
-        slabs.append(resample_slab(volume[:, first:end], first, source, target, start, stop))
+        region = (slice(start, stop), *whole_region(target)[1:])
+        needed = needed_region(source, target, region)
+        slabs.append(resample_region(volume[(slice(None), *needed)], needed, source, target, region))
     return torch.cat(slabs, dim=1)
 
 
@@ -92,12 +92,17 @@ def test_regions_there_and_back_are_those_of_the_whole(shape, spacing, wanted, s
     torch.testing.assert_close(in_regions(there, network, own, size), resample(there, network, own), **close)
 
 
-def test_a_slab_may_hold_more_than_is_needed():
+def slices_of(source, target, start, stop):
+    return needed_region(source, target, (slice(start, stop), *whole_region(target)[1:]))[0]
+
+
+def test_a_part_may_hold_more_than_is_needed():
     own = Grid((40, 7, 8), (0.1, 0.5, 0.29))
     network = resampled_grid(own, NETWORK)
     image = noise(own.shape)
-    assert needed_slices(own, network, 7, 9) > (2, 2)
-    found = resample_slab(image[:, 2:], 2, own, network, 7, 9)
+    assert slices_of(own, network, 7, 9).start > 2
+    given = (slice(2, 40), *whole_region(own)[1:])
+    found = resample_region(image[:, 2:], given, own, network, (slice(7, 9), *whole_region(network)[1:]))
     assert torch.equal(found, resample(image, own, network)[:, 7:9])
 
 
@@ -105,9 +110,9 @@ def test_slices_depend_on_none_but_the_needed_ones():
     own = Grid((60, 3, 4), (0.1, 0.29, 0.29))
     network = resampled_grid(own, NETWORK)
     image = noise(own.shape)
-    first, end = needed_slices(own, network, 9, 11)
+    needed = slices_of(own, network, 9, 11)
     other = image.clone()
-    other[:, :first], other[:, end:] = torch.nan, torch.nan
+    other[:, : needed.start], other[:, needed.stop :] = torch.nan, torch.nan
     assert torch.equal(*(resample(volume, own, network)[:, 9:11] for volume in (image, other)))
 
 
@@ -129,7 +134,7 @@ def test_axes_that_stay_are_left_as_they_are():
     assert found.shape == (2, 5, 21, 6)
     assert not found[:, 2].any()
     assert not found[..., 3].any()
-    assert needed_slices(own, network, 1, 3) == (1, 3)
+    assert slices_of(own, network, 1, 3) == slice(1, 3)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint16, torch.float32, torch.float16])

@@ -60,7 +60,7 @@ def test_what_leaves_the_values_as_they_are_is_not_recorded():
     before = describe({"inferer": inferer})
     inferer.fit((40, 64, 64))
     assert describe({"inferer": inferer}) == before
-    assert describe({"inferer": MemoryAwareInferer(8, progress=True, sw_batch_size=2)}) == before
+    assert describe({"inferer": MemoryAwareInferer(8, sw_batch_size=2)}) == before
 
 
 def test_circles_and_repetitions_end():

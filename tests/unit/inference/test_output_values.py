@@ -14,8 +14,13 @@ def restored(array, channels):
     return [stored * channel.scale + channel.offset for stored, channel in zip(array, channels, strict=True)]
 
 
+def stored(values, input_scale=(1.0, 0.0)):
+    channels = values.channels("bf", input_scale)
+    return values.store(PREDICTION, LIGHT, channels), channels
+
+
 def test_z_scores_are_the_default():
-    array, channels = OutputValues(["dna", "zo1"], {}).store(PREDICTION, LIGHT, "bf")
+    array, channels = stored(OutputValues(["dna", "zo1"], {}))
     np.testing.assert_array_equal(array, PREDICTION)
     assert [(channel.name, channel.units, channel.scale, channel.offset) for channel in channels] == [
         ("dna", "zscore", 1, 0),
@@ -24,7 +29,7 @@ def test_z_scores_are_the_default():
 
 
 def test_camera_units_are_the_training_datas():
-    array, channels = OutputValues(["zo1", "dna"], STATISTICS, units="camera").store(PREDICTION, LIGHT, "bf")
+    array, channels = stored(OutputValues(["zo1", "dna"], STATISTICS, units="camera"))
     np.testing.assert_allclose(array[0], PREDICTION[0] * 5 + 300, rtol=1e-6)
     np.testing.assert_allclose(array[1], PREDICTION[1] * 20 + 100, rtol=1e-6)
     assert {channel.units for channel in channels} == {"camera"}
@@ -34,40 +39,33 @@ def test_camera_units_are_the_training_datas():
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
 def test_the_input_comes_first_in_its_own_grey_values(units, dtype):
     values = OutputValues(["dna", "zo1"], STATISTICS, units, dtype, include_input=True)
-    array, channels = values.store(PREDICTION, LIGHT, "bf")
-    assert (array.shape, str(array.dtype)) == ((3, 3, 4, 5), dtype)
+    array, channels = stored(values)
+    assert (array.shape, str(array.dtype)) == ((values.channel_count, 3, 4, 5), dtype)
+    assert array.nbytes == values.bytes_per_voxel * LIGHT.size
     assert [channel.name for channel in channels] == ["bf", "dna", "zo1"]
     assert channels[0].color == "FFFFFF"
     found = restored(array, channels)
     np.testing.assert_array_equal(found[0], LIGHT)
-    plain = OutputValues(["dna", "zo1"], STATISTICS, units).store(PREDICTION, LIGHT, "bf")[0]
+    plain, _ = stored(OutputValues(["dna", "zo1"], STATISTICS, units))
     for index in (0, 1):
         assert np.abs(found[index + 1] - plain[index]).max() <= channels[index + 1].scale / 2 + 1e-4
 
 
 @pytest.mark.parametrize("units", ["zscore", "camera"])
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
-def test_slabs_are_stored_by_settled_scales(units, dtype):
+def test_parts_are_stored_as_the_whole(units, dtype):
     values = OutputValues(["dna", "zo1"], STATISTICS, units, dtype, include_input=True)
-    channels = values.settle("bf", (0.5, -3.0))
-    plain, described = OutputValues(["dna", "zo1"], STATISTICS, units, include_input=True).store(
-        PREDICTION, LIGHT, "bf"
-    )
-    assert [channel.name for channel in channels] == [channel.name for channel in described]
+    whole, channels = stored(values, (0.5, -3.0))
     for start in (0, 1):
-        slab = values.store_slab(PREDICTION[:, start:], LIGHT[start:], channels)
-        assert slab.dtype == dtype
-        for found, expected, std in zip(restored(slab, channels), plain[:, start:], (1000, 20, 5), strict=True):
-            step = std * 0.001 if units == "camera" else 0.001
-            np.testing.assert_allclose(found, expected, rtol=0, atol=0.5 * step + 1e-4)
+        part = values.store(PREDICTION[:, start:], LIGHT[start:], channels)
+        np.testing.assert_array_equal(part, whole[:, start:])
 
 
-def test_beyond_the_settled_range_its_ends_are_stored():
+def test_beyond_the_range_of_uint16_its_ends_are_stored():
     values = OutputValues(["dna"], {}, dtype="uint16")
-    channels = values.settle("bf", (1.0, 0.0))
     extremes = np.array([-100, -16, 49.535, 100], np.float32).reshape(1, 1, 2, 2)
-    stored = values.store_slab(extremes, LIGHT[:1, :2, :2], channels)
-    np.testing.assert_array_equal(stored.ravel(), [0, 0, 65535, 65535])
+    found = values.store(extremes, LIGHT[:1, :2, :2], values.channels("bf", (1.0, 0.0)))
+    np.testing.assert_array_equal(found.ravel(), [0, 0, 65535, 65535])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from bundle.inference.preview import draw_preview
+from bundle.inference.preview import draw_planes
+from bundle.inference.preview_planes import PreviewPlanes
+
+
+def draw_preview(image, prediction, tasks, spacing, title):
+    planes = PreviewPlanes(image.shape, tasks)
+    planes.light(image[image.shape[0] // 2], image[:, image.shape[1] // 2])
+    for task, volume in enumerate(prediction):
+        planes.add(task, 0, volume)
+    return draw_planes(planes, spacing, title)
 
 
 def titles(figure):

@@ -10,7 +10,9 @@ def test_slabs_give_the_planes_of_the_whole(depth):
     light, prediction = random.random((7, 4, 5)), random.normal(size=(2, 7, 4, 5)) - 10
     planes = PreviewPlanes(light.shape, ["dna", "zo1"])
     for start in range(0, 7, depth):
-        planes.add(start, light[start : start + depth], prediction[:, start : start + depth])
+        for task, volume in enumerate(prediction):
+            planes.add(task, start, volume[start : start + depth])
+    planes.light(light[3], light[:, 2])
     for (_, plane), volume in zip(planes.upper, [light, *prediction], strict=True):
         np.testing.assert_allclose(plane, volume[3], rtol=1e-6)
     np.testing.assert_allclose(planes.lower[0][1], light[:, 2], rtol=1e-6)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from bundle.data.resampling import Grid, needed_region, resample, resample_region, resampled_grid, whole_region
 from bundle.errors import BundleError
 from bundle.inference.inferer import WindowInferer
-from bundle.predicting.blocks import BlockCost, BlockPlan
+from bundle.predicting.blocks import BlockCost, BlockPlan, window_starts
 
-COST = BlockCost(tasks=2, stored=8, read=2, windows=0)
+COST = BlockCost(tasks=2, kept=1000, read=2, windows=0)
 
 
 def plan_of(shape, spacing, roi_size=(16, 16, 16), overlap=(0.5, 0.25, 0.25), chunks=(8, 8, 8), on_own_grid=True):
@@ -93,7 +93,7 @@ def test_blocks_fit_the_budget(share):
     assert len(blocks) == np.prod(cuts) > 1
     largest = max(
         COST.bytes_of(*([part.stop - part.start for part in region] for region in regions))
-        for regions in ((block.box, block.windows, block.source) for block in blocks)
+        for regions in ((block.windows, block.source) for block in blocks)
     )
     assert largest <= plan.bytes_of(cuts, COST)
 
@@ -117,3 +117,19 @@ def test_a_stack_of_a_terabyte_is_planned_at_once():
     cuts = plan.fit(COST, budget=4e9)
     first = next(itertools.islice(plan.blocks(cuts), 0, 1))
     assert first.window_count > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "overlap"), [(70, 16, 0.5), (33, 16, 0), (16, 16, 0.5), (5, 16, 0.5), (100, 32, 0.99)]
+)
+def test_windows_stand_where_monais_do(size, window, overlap):
+    seen = []
+    inferer = WindowInferer(roi_size=(window, 16, 16), overlap=overlap)
+    image = torch.arange(size, dtype=torch.float32).reshape(1, 1, -1, 1, 1).expand(1, 1, size, 16, 16)
+
+    def network(windows):
+        seen.append(int(windows[0, 0, 0, 0, 0]))
+        return windows.clone()
+
+    inferer(image, network)
+    assert window_starts(size, window, overlap) == (seen if size >= window else [0])

@@ -26,6 +26,7 @@ def boxes():
 def fill(volume, values, some):
     for box in some:
         volume.write(box, values[(slice(None), *box)])
+        volume.complete(box)
 
 
 @pytest.mark.parametrize("form", OUTPUT_FORMATS)

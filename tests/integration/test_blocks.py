@@ -1,4 +1,4 @@
-"""Stacks predicted slab by slab, through the config: the values of a whole stack, and what happens on the way."""
+"""Stacks predicted block by block, through the config: the values of a whole stack, and what happens on the way."""
 
 import csv
 import json
@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -18,11 +19,11 @@ from bundle.checkpoint import save_network
 from bundle.data.reader import FileReader
 from bundle.data.writer import write_ome_tiff
 from bundle.data.zarr_writer import create_ome_zarr
-from bundle.inference import out_of_core
 from bundle.inference.output_format import OUTPUT_FORMATS
-from bundle.inference.unfinished import UnfinishedPrediction
 from bundle.networks import RepMode
-from tests.prediction import predict, sentence_of
+from bundle.predicting import stack_prediction
+from bundle.predicting.volume import VolumeOnDisk
+from tests.prediction import cut, predict, predict_in_blocks, sentence_of
 
 SPACING = (0.35, 0.2, 0.25)
 
@@ -74,10 +75,10 @@ def load(path):
         ((1, 20, 24), SPACING, {"tasks": ["zo1"]}),
     ],
 )
-def test_slabs_give_the_prediction_of_the_whole(checkpoint, shape, spacing, options):
+def test_blocks_give_the_prediction_of_the_whole(checkpoint, monkeypatch, shape, spacing, options):
     write_ome_tiff("cell.tif", voxels(shape), spacing=spacing, channel_names=["brightfield"])
-    predict(checkpoint, input="cell.tif", output_dir="whole", out_of_core=False, **options)
-    predict(checkpoint, input="cell.tif", output_dir="slabs", out_of_core=True, **options)
+    predict(checkpoint, input="cell.tif", output_dir="whole", **options)
+    predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="slabs", **options)
     whole, slabs = load("whole/cell_pred.ome.tiff"), load("slabs/cell_pred.ome.tiff")
     assert slabs.channel_names == whole.channel_names
     assert slabs.spacing == pytest.approx(whole.spacing)
@@ -96,35 +97,36 @@ def test_slabs_give_the_prediction_of_the_whole(checkpoint, shape, spacing, opti
     ]
 
 
-def test_ome_zarr_goes_in_and_comes_out(checkpoint):
+def test_an_ome_zarr_of_odd_chunks_is_read_block_by_block(checkpoint, monkeypatch):
     write_ome_tiff("cell.tif", voxels((40, 40, 36)), spacing=SPACING, channel_names=["bf"])
     level = create_ome_zarr(
         "cells.ome.zarr", (1, 40, 40, 36), spacing=SPACING, channel_names=["bf"], dtype=np.uint16, chunks=(1, 7, 16, 16)
     )
     level[:] = voxels((40, 40, 36))
-    predict(checkpoint, input="cell.tif", output_dir="out", out_of_core=False)
-    predict(checkpoint, input="cells.ome.zarr", output_dir="out", out_of_core=True)
+    predict(checkpoint, input="cell.tif", output_dir="out")
+    predict_in_blocks(checkpoint, monkeypatch, input="cells.ome.zarr", output_dir="out")
     np.testing.assert_allclose(load("out/cells_pred.ome.tiff").array, load("out/cell_pred.ome.tiff").array, atol=1e-5)
 
 
-def stop_after(monkeypatch, slabs, error):
-    """Let the run end with `error` when it wants to write one slab more than so many; tells what was written."""
-    write, written = UnfinishedPrediction.write, []
+def stop_after(monkeypatch, blocks, error):
+    """Let the run end with `error` when it wants to write one block more than so many; tells what was written."""
+    complete, written = VolumeOnDisk.complete, []
 
-    def limited(self, level, start, slab):
-        if len(written) == slabs:
+    def limited(self, box):
+        if len(written) == blocks:
             raise error
-        written.append(start)
-        write(self, level, start, slab)
+        written.append([part.start for part in box])
+        complete(self, box)
 
-    monkeypatch.setattr(UnfinishedPrediction, "write", limited)
+    monkeypatch.setattr(VolumeOnDisk, "complete", limited)
     return written
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_an_interrupted_run_goes_on_from_the_slabs_that_are_done(checkpoint, monkeypatch, error):
+def test_an_interrupted_run_goes_on_from_the_blocks_that_are_done(checkpoint, monkeypatch, error):
     write_ome_tiff("cell.tif", voxels((50, 20, 24)), spacing=(0.2, 0.3, 0.3), channel_names=["bf"])
-    options = {"input": "cell.tif", "out_of_core": True}
+    options = {"input": "cell.tif"}
+    cut(monkeypatch, 3, 1, 2)
     predict(checkpoint, output_dir="once", **options)
     with monkeypatch.context() as patch:
         stop_after(patch, 2, error)
@@ -139,7 +141,7 @@ def test_an_interrupted_run_goes_on_from_the_slabs_that_are_done(checkpoint, mon
     with monkeypatch.context() as patch:
         written = stop_after(patch, 100, None)
         predict(checkpoint, output_dir="out", **options)
-    assert written == [32, 48]
+    assert written == [[16, 0, 0], [16, 0, 16], [32, 0, 0], [32, 0, 16]]
     np.testing.assert_array_equal(load("out/cell_pred.ome.tiff").array, load("once/cell_pred.ome.tiff").array)
     assert Path("out/cell_pred.png").read_bytes() == Path("once/cell_pred.png").read_bytes()
     assert sorted(path.name for path in Path("out").iterdir()) == [
@@ -149,9 +151,24 @@ def test_an_interrupted_run_goes_on_from_the_slabs_that_are_done(checkpoint, mon
     ]
 
 
+def test_a_run_that_was_stopped_behind_its_last_block_is_finished(checkpoint, monkeypatch):
+    write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
+    predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="once")
+    with monkeypatch.context() as patch:
+        patch.setattr(VolumeOnDisk, "keep", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+        cut(patch, 5, 3, 3)
+        assert "goes on from the blocks" in sentence_of(checkpoint, input="cell.tif", output_dir="out")
+    with monkeypatch.context() as patch:
+        written = stop_after(patch, 100, None)
+        predict_in_blocks(checkpoint, patch, input="cell.tif", output_dir="out")
+    assert written == []
+    np.testing.assert_array_equal(load("out/cell_pred.ome.tiff").array, load("once/cell_pred.ome.tiff").array)
+
+
 def test_with_overwrite_an_unfinished_run_with_other_options_begins_anew(checkpoint, monkeypatch):
     write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
-    options = {"input": "cell.tif", "out_of_core": True, "output_dir": "out"}
+    options = {"input": "cell.tif", "output_dir": "out"}
+    cut(monkeypatch, 5, 1, 1)
     with monkeypatch.context() as patch:
         stop_after(patch, 1, OSError(28, "No space left on device"))
         sentence_of(checkpoint, **options)
@@ -160,42 +177,45 @@ def test_with_overwrite_an_unfinished_run_with_other_options_begins_anew(checkpo
     np.testing.assert_array_equal(load("out/cell_pred.ome.tiff").array, load("once/cell_pred.ome.tiff").array)
 
 
-def test_what_it_takes_is_told_before(checkpoint, caplog):
-    write_ome_tiff("cell.tif", voxels((40, 40, 24)), spacing=(0.29,) * 3, channel_names=["bf"])
+def test_a_budget_cuts_the_stack_and_what_it_takes_is_told_before(checkpoint, caplog, monkeypatch):
+    monkeypatch.setattr(stack_prediction.psutil.Process, "memory_info", lambda _: SimpleNamespace(rss=0))
+    write_ome_tiff("cell.tif", voxels((300, 40, 24)), spacing=(0.29,) * 3, channel_names=["bf"])
     with caplog.at_level(logging.INFO, "bundle"):
-        predict(checkpoint, input="cell.tif", output_dir="out", out_of_core=True)
-    assert "cell.tif is predicted slab by slab: 8 windows in 4 rows, about" in caplog.text
+        predict(checkpoint, input="cell.tif", output_dir="out", memory_budget=0.008)
+        predict(checkpoint, input="cell.tif", output_dir="whole", memory_budget=20)
+    assert re.search(r"cell.tif is predicted in \d+ blocks of at most about 0.0\d GB of memory", caplog.text)
+    blocks, whole = (load(f"{folder}/cell_pred.ome.tiff").array for folder in ("out", "whole"))
+    np.testing.assert_allclose(blocks, whole, rtol=0, atol=1e-5 * float(whole.std()))
 
 
-@pytest.mark.parametrize(
-    ("patch", "found"),
-    [
-        (("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1)), "takes up to .* GB, but out has"),
-        (("bundle.inference.out_of_core.free_memory", lambda: 10), "A slab of cell.tif takes about .*--roi_size"),
-    ],
-)
-def test_too_little_room_is_one_sentence_before_anything_is_written(checkpoint, monkeypatch, patch, found):
+def test_a_full_disk_is_one_sentence_before_anything_is_written(checkpoint, monkeypatch):
     write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
-    monkeypatch.setattr(*patch)
-    sentence = sentence_of(checkpoint, input="cell.tif", output_dir="out", out_of_core=True)
-    assert re.search(found, sentence)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    cut(monkeypatch, 5, 1, 1)
+    sentence = sentence_of(checkpoint, input="cell.tif", output_dir="out")
+    assert re.search("takes up to .* GB, but out has", sentence)
     assert list(Path("out").iterdir()) == []
 
 
-def test_an_unknown_mode_is_one_sentence(checkpoint):
+@pytest.mark.parametrize(
+    ("budget", "found"), [(1e-6, "cell.tif takes at least .* --memory_budget"), (-1, "--memory_budget 4")]
+)
+def test_a_budget_that_cannot_be_is_one_sentence(checkpoint, budget, found):
     write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])
-    assert "out_of_core" in sentence_of(checkpoint, input="cell.tif", output_dir="out", out_of_core="perhaps")
+    assert re.search(found, sentence_of(checkpoint, input="cell.tif", output_dir="out", memory_budget=budget))
 
 
 @pytest.mark.parametrize("units", ["zscore", "camera"])
 @pytest.mark.parametrize(("dtype", "grid"), [("uint16", "input"), ("float32", "input"), ("uint16", "network")])
-def test_whole_numbers_halve_the_file_and_lead_back_to_the_values(checkpoint, dtype, grid, units):
+def test_whole_numbers_halve_the_file_and_lead_back_to_the_values(checkpoint, monkeypatch, dtype, grid, units):
     light = voxels((40, 20, 24)).astype(dtype) / (1 if dtype == "uint16" else 7)
     write_ome_tiff("cell.tif", light.astype(dtype), spacing=SPACING, channel_names=["bf"])
     options = {"tasks": ["dna"], "include_input": True, "output_grid": grid, "output_units": units}
-    predict(checkpoint, input="cell.tif", output_dir="whole", out_of_core=False, **options)
-    predict(checkpoint, input="cell.tif", output_dir="slabs", out_of_core=True, output_dtype="uint16", **options)
+    predict(checkpoint, input="cell.tif", output_dir="whole", **options)
+    predict(checkpoint, input="cell.tif", output_dir="uint16", output_dtype="uint16", **options)
+    predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="slabs", output_dtype="uint16", **options)
     whole, slabs = load("whole/cell_pred.ome.tiff").array, load("slabs/cell_pred.ome.tiff").array
+    assert np.abs(load("uint16/cell_pred.ome.tiff").array.astype(int) - slabs).max() <= 1
     assert slabs.dtype == np.uint16
     channels = json.loads(Path("slabs/cell_pred.json").read_text())["channels"]
     for stored, expected, channel in zip(slabs, whole, channels, strict=True):
@@ -205,21 +225,24 @@ def test_whole_numbers_halve_the_file_and_lead_back_to_the_values(checkpoint, dt
     assert (channels[0]["scale"] == 1) == (dtype == "uint16" and grid == "input")
 
 
-def test_left_to_itself_it_looks_at_the_free_memory(checkpoint, monkeypatch):
+def test_left_to_itself_it_looks_at_the_free_memory(checkpoint, monkeypatch, caplog):
     write_ome_tiff("small.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"])
-    write_ome_tiff("large.tif", voxels((60, 30, 24)), spacing=SPACING, channel_names=["bf"])
-    monkeypatch.setattr(out_of_core, "free_memory", lambda: 3_000_000)
-    predict(checkpoint, input=["small.tif", "large.tif"], output_dir="out", overlap=0)
+    write_ome_tiff("large.tif", voxels((600, 30, 24)), spacing=SPACING, channel_names=["bf"])
+    monkeypatch.setattr(stack_prediction, "free_memory", lambda: 18_000_000)
+    with caplog.at_level(logging.INFO, "bundle"):
+        predict(checkpoint, input=["small.tif", "large.tif"], output_dir="out", overlap=0)
+    assert "large.tif is predicted in" in caplog.text
+    assert "small.tif is predicted in" not in caplog.text
     assert {path.name for path in Path("out").glob("*_pred.ome*")} == {"small_pred.ome.tiff", "large_pred.ome.tiff"}
-    assert load("out/large_pred.ome.tiff").array.shape == (2, 60, 30, 24)
+    assert load("out/large_pred.ome.tiff").array.shape == (2, 600, 30, 24)
 
 
 @pytest.mark.parametrize("name", OUTPUT_FORMATS)
-def test_the_format_is_the_users_whatever_the_memory(checkpoint, name):
-    """Slab by slab and whole, the same files but for the rounding of the values."""
+def test_the_format_is_the_users_whatever_the_memory(checkpoint, monkeypatch, name):
+    """Block by block and whole, the same files but for the rounding of the values."""
     write_ome_tiff("cell.tif", voxels((40, 20, 300)), spacing=SPACING, channel_names=["bf"])
-    for folder, slabs in (("whole", False), ("slabs", True)):
-        predict(checkpoint, input="cell.tif", output_dir=folder, out_of_core=slabs, output_format=name)
+    predict(checkpoint, input="cell.tif", output_dir="whole", output_format=name)
+    predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="slabs", output_format=name)
     found, expected = (sorted(path.name for path in Path(folder).iterdir()) for folder in ("slabs", "whole"))
     volume = f"cell{OUTPUT_FORMATS[name].ending}"
     assert found == expected == sorted(["cell_pred.json", volume, "cell_pred.png"])
@@ -228,17 +251,17 @@ def test_the_format_is_the_users_whatever_the_memory(checkpoint, name):
     np.testing.assert_allclose(slabs.array, whole.array, atol=1e-5 * whole.array.std())
 
 
-def test_a_nifti_stays_where_it_is_slab_by_slab_too(checkpoint):
+def test_a_nifti_stays_where_it_is_block_by_block_too(checkpoint, monkeypatch):
     image = nibabel.Nifti1Image(voxels((40, 20, 24))[0].transpose(2, 1, 0), np.diag([-0.25, 0.2, 0.35, 1]))
     image.header.set_xyzt_units("micron")
     nibabel.save(image, "scan.nii")
-    predict(checkpoint, input="scan.nii", output_dir="out", out_of_core=True, tasks=["dna"])
+    predict_in_blocks(checkpoint, monkeypatch, input="scan.nii", output_dir="out", tasks=["dna"])
     found = nibabel.load("out/scan_pred.nii.gz")
     assert found.shape == image.shape
     np.testing.assert_allclose(found.affine, image.affine, rtol=1e-5)
 
 
-def test_another_format_replaces_the_earlier_volume_or_is_refused(checkpoint):
+def test_another_format_replaces_the_earlier_volume_or_is_refused(checkpoint, monkeypatch):
     write_ome_tiff("cell.tif", voxels((5, 20, 24)), spacing=SPACING, channel_names=["bf"])
     options = {"input": "cell.tif", "output_dir": "out"}
     predict(checkpoint, output_format="ome-zarr", **options)
@@ -246,7 +269,7 @@ def test_another_format_replaces_the_earlier_volume_or_is_refused(checkpoint):
     assert sentence.startswith("out/cell_pred.ome.zarr exists already, as do 2 more outputs; give --overwrite True")
     predict(checkpoint, tasks=["dna"], overwrite=True, **options)
     assert {path.name for path in Path("out").iterdir()} == {"cell_pred.json", "cell_pred.ome.tiff", "cell_pred.png"}
-    predict(checkpoint, overwrite=True, output_format="ome-zarr", out_of_core=True, **options)
+    predict_in_blocks(checkpoint, monkeypatch, overwrite=True, output_format="ome-zarr", **options)
     assert {path.name for path in Path("out").iterdir()} == {"cell_pred.json", "cell_pred.ome.zarr", "cell_pred.png"}
 
 

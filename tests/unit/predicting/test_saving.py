@@ -13,54 +13,66 @@ from monai.data import MetaTensor
 
 from bundle.data import zarr_writer
 from bundle.data.reader import FileReader, TiffReader
+from bundle.data.resample_transform import CropToBoxd
+from bundle.data.writer import write_ome_tiff
 from bundle.inference.memory_aware_inferer import MemoryAwareInferer
+from bundle.inference.output_values import OutputValues
 from bundle.inference.prediction_run import PredictionRun
-from bundle.inference.saving import SavePredictiond
+from bundle.predicting.saving import SaveBlockd
+from bundle.predicting.stack_prediction import BlockPart, StackOpener
 
 SPACING = (0.5, 0.2, 0.1)
 
 
 @pytest.fixture
-def item(tmp_path):
-    (tmp_path / "cell.tif").touch()
-    meta = {
-        "filename_or_obj": str(tmp_path / "cell.tif"),
-        "channel_names": ["bf"],
-        "spacing": SPACING,
-        "zscore": {"mean": 100.0, "std": 7.0},
-        "left_out": "{}",
-    }
-    generator = torch.Generator().manual_seed(0)
-    return {
-        "image": MetaTensor(torch.rand(1, 3, 8, 9, generator=generator), meta=meta),
-        "original": MetaTensor(
-            torch.randint(0, 255, (1, 3, 8, 9), generator=generator),
-            affine=torch.diag(torch.tensor([*SPACING, 1.0], dtype=torch.float64)),
-        ),
-        "pred": torch.rand(2, 3, 8, 9, generator=generator),
-    }
+def light():
+    return np.random.default_rng(0).integers(0, 255, (3, 8, 9)).astype(np.uint16)
 
 
-def saver(run, statistics=None, **options):
-    statistics = statistics or {"dna": (50, 5), "rna": (1, 1)}
-    inferer = MemoryAwareInferer(1, roi_size=16)
-    return SavePredictiond("pred", "image", "original", run, inferer, ["dna", "zo1"], statistics, "m.pt", **options)
+@pytest.fixture
+def scores():
+    return torch.rand(2, 3, 8, 9, generator=torch.Generator().manual_seed(0))
 
 
-def test_volume_preview_and_statistics(tmp_path, item):
+@pytest.fixture
+def save(tmp_path, light, scores):
+    """Store and write a prediction of one block, as a run does."""
+    write_ome_tiff(tmp_path / "cell.tif", light[None], spacing=SPACING, channel_names=["bf"])
+
+    def start(run, statistics=None, **options):
+        inferer = MemoryAwareInferer(1, roi_size=16)
+        values = OutputValues(["dna", "zo1"], statistics or {"dna": (50, 5), "rna": (1, 1)}, **options)
+        opener = StackOpener(run, FileReader(), None, SPACING, "before", "input", inferer, values)
+        saving = SaveBlockd("pred", "image", CropToBoxd("pred"), run, inferer, values, "m.pt")
+        prediction = opener.open(tmp_path / "cell.tif")
+        (block,) = prediction.blocks
+        array, meta = BlockPart(prediction, block).load()
+        saving.begin(prediction, progress=False)
+        image = MetaTensor(torch.from_numpy(array), meta=meta)
+        saving({"image": image, "pred": MetaTensor(scores, meta=image.meta)})
+        saving.finish(prediction)
+
+    return start
+
+
+def test_volume_preview_and_statistics(tmp_path, save, light, scores):
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out")
-    saver(run)(item)
+    save(run)
     assert run.failures == {}
     volume, preview, statistics = run.outputs("cell.tif")
     assert sorted(volume.parent.iterdir()) == sorted([volume, preview, statistics])
     stack = TiffReader().load(volume)
-    np.testing.assert_array_equal(stack.array, item["pred"].numpy())
+    np.testing.assert_array_equal(stack.array, scores.numpy())
     assert stack.array.dtype == np.float32
     assert stack.channel_names == ["dna", "zo1"]
     assert stack.spacing == pytest.approx(SPACING)
     assert imread(preview).std() > 0.05
     record = json.loads(statistics.read_text(encoding="utf-8"))
-    assert record["image_statistics"] == {"mean": 100, "std": 7, "left_out": {}}
+    assert record["image_statistics"] == {
+        "mean": pytest.approx(light.mean()),
+        "std": pytest.approx(light.std()),
+        "left_out": {},
+    }
     assert record["target_statistics"] == {"dna": {"mean": 50, "std": 5}}
     assert record["tasks"] == ["dna", "zo1"]
     assert record["spacing_um_zyx"] == list(SPACING)
@@ -69,31 +81,31 @@ def test_volume_preview_and_statistics(tmp_path, item):
     assert record["checkpoint"] == "m.pt"
 
 
-def test_the_same_prediction_gives_the_same_files(tmp_path, item):
+def test_the_same_prediction_gives_the_same_files(tmp_path, save):
     contents = []
     for name in ("one", "two"):
         run = PredictionRun(tmp_path / "cell.tif", tmp_path / name)
-        saver(run)(item)
+        save(run)
         contents.append([path.read_bytes() for path in run.outputs("cell.tif")])
     assert contents[0] == contents[1]
 
 
-def test_what_cannot_be_written_is_recorded(tmp_path, item):
+def test_what_cannot_be_written_is_recorded(tmp_path, save):
     (tmp_path / "out").touch()
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out")
-    saver(run)(item)
+    save(run)
     assert list(run.failures) == [tmp_path / "cell.tif"]
 
 
 @pytest.mark.parametrize("output_format", ["ome-tiff", "ome-zarr", "nifti"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_full_or_read_only_disk_is_one_sentence_and_leaves_nothing(tmp_path, item, monkeypatch, output_format, code):
+def test_a_full_or_read_only_disk_is_one_sentence_and_leaves_nothing(tmp_path, save, monkeypatch, output_format, code):
     if output_format == "ome-zarr":
         monkeypatch.setattr(zarr_writer, "build_pyramid", half_written(code))
     monkeypatch.setattr(tifffile, "imwrite", half_written(code))
     monkeypatch.setattr(nibabel.Nifti1Header, "write_to", lambda _, file: half_written_file(file, code))
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
-    saver(run)(item)
+    save(run)
     sentence = run.failures[tmp_path / "cell.tif"]
     assert sentence.startswith(f"The prediction of {tmp_path / 'cell.tif'} cannot be written into {tmp_path / 'out'}")
     assert os.strerror(code) in sentence
@@ -119,10 +131,10 @@ def half_written_file(file, code):
 
 
 @pytest.mark.parametrize("output_format", ["ome-tiff", "ome-zarr", "nifti"])
-def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, item, output_format):
+def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, save, light, scores, output_format):
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)
     statistics = {"dna": (50, 5), "zo1": (7, 2)}
-    saver(run, statistics, units="camera", dtype="uint16", include_input=True)(item)
+    save(run, statistics, units="camera", dtype="uint16", include_input=True)
     assert run.failures == {}
     volume, _, statistics = run.outputs("cell.tif")
     record = json.loads(statistics.read_text(encoding="utf-8"))
@@ -130,7 +142,7 @@ def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, item, outp
     assert str(stack.array.dtype) == record["dtype"] == "uint16"
     assert stack.spacing == pytest.approx(SPACING)
     assert [channel["name"] for channel in record["channels"]] == ["bf", "dna", "zo1"]
-    wanted = [item["original"][0].numpy(), item["pred"][0].numpy() * 5 + 50, item["pred"][1].numpy() * 2 + 7]
+    wanted = [light, scores[0].numpy() * 5 + 50, scores[1].numpy() * 2 + 7]
     for stored, channel, values in zip(stack.array, record["channels"], wanted, strict=True):
         np.testing.assert_allclose(stored * channel["scale"] + channel["offset"], values, atol=channel["scale"])
     in_file = attributes_of(volume)

@@ -1,0 +1,101 @@
+"""The blocks of a run's stacks one after the other, the next one read meanwhile, passing over stacks that fail."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+from monai.data import IterableDataset
+from tqdm import tqdm
+
+from bundle.inference.prediction_run import PredictionRun
+from bundle.predicting.saving import SaveBlockd
+from bundle.predicting.stack_prediction import BlockPart, StackOpener, StackPrediction
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Step = tuple[Path, StackPrediction | dict[str, Any] | Exception]
+"""A stack that was opened, one of its blocks preprocessed, or why one of these failed."""
+
+
+class BlockDataset(IterableDataset):  # type: ignore[misc]
+    """Each block of each input of a run, preprocessed; a stack that fails is recorded in the run and left.
+
+    While a block is predicted, a thread reads and preprocesses the next one. When a block is asked for, the one before
+    is stored; behind the last block of a stack its files are written.
+
+    Args:
+        data: the run.
+        transform: preprocessing, called with {"image": what the block reads}.
+        opener: opens the stacks.
+        saving: stores the blocks and writes the files.
+        progress: whether bars over the windows are shown.
+    """
+
+    unrecorded = ("data", "run", "opener", "saving", "progress")
+
+    def __init__(
+        self,
+        data: PredictionRun,
+        transform: Callable[[dict[str, Any]], dict[str, Any]],
+        opener: StackOpener,
+        saving: SaveBlockd,
+        progress: bool = True,
+    ) -> None:
+        super().__init__(data=data.inputs, transform=transform)
+        self.run = data
+        self.opener = opener
+        self.saving = saving
+        self.progress = progress
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the blocks that can be preprocessed."""
+        paths = self.run.pending
+        by_stack = groupby(ahead(self._steps()), key=lambda step: step[0])
+        bar = tqdm(by_stack, desc="stacks", unit="stack", total=len(paths), disable=len(paths) < 2)
+        for number, (path, steps) in enumerate(bar, start=1):
+            logger.info("Stack %d of %d: %s", number, len(paths), path)
+            with self.run.measured(path):
+                yield from self._blocks(path, steps)
+
+    def _blocks(self, path: Path, steps: Iterable[Step]) -> Iterator[dict[str, Any]]:
+        """Yield the blocks of one stack, and finish it."""
+        prediction = None
+        for _, step in steps:
+            if isinstance(step, Exception):
+                self.run.fail(path, step)
+            elif isinstance(step, StackPrediction):
+                prediction = step
+                meta = prediction.metadata
+                self.run.summary.note(meta["axes"], meta["spatial_shape"], meta["spacing"])
+                self.saving.begin(prediction, self.progress)
+            elif path not in self.run.failures:
+                yield step
+        if prediction is not None:
+            self.saving.finish(prediction)
+
+    def _steps(self) -> Iterator[Step]:
+        """Open one stack after the other and preprocess its blocks."""
+        for path in self.run.pending:
+            try:
+                prediction = self.opener.open(path)
+                yield path, prediction
+                for block in prediction.blocks:
+                    if path in self.run.failures:
+                        break
+                    yield path, self.transform({"image": BlockPart(prediction, block)})
+            except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
+                yield path, error
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield what an iterator gives, which makes the next item in a thread meanwhile."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        following = worker.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = worker.submit(next, items, end)
+            yield item  # type: ignore[misc]
