@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,13 +43,8 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def own_folder_and_hooks(tmp_path, monkeypatch):
+def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = sys.excepthook
-    yield
-    sys.excepthook = before
-    for handler in logging.getLogger().handlers:
-        handler.filters.clear()
 
 
 def voxels(shape):

@@ -47,15 +47,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def restored_hooks():
-    before, handlers = sys.excepthook, list(logging.getLogger().handlers)
-    yield
-    sys.excepthook = before
-    for handler in handlers:
-        handler.filters.clear()
-
-
 def write_stack(path, shape=(1, 5, 20, 24), names=("brightfield",), spacing=SPACING, seed=0):
     array = np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
     write_ome_tiff(path, array, spacing=spacing, channel_names=names)

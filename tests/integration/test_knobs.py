@@ -1,6 +1,5 @@
 """What a person types behind `python -m monai.bundle run`, from the words to the values that reach the config."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -12,18 +11,6 @@ from monai.bundle import ConfigWorkflow, run
 from bundle.errors import find_sentence
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-@pytest.fixture(autouse=True)
-def restored():
-    before, handlers = sys.excepthook, list(logging.getLogger().handlers)
-    levels = {name: logging.getLogger(name).level for name in ("ignite", "monai")}
-    yield
-    sys.excepthook = before
-    for handler in handlers:
-        handler.filters.clear()
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

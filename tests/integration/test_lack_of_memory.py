@@ -1,8 +1,6 @@
 """Where memory runs out on the way of one stack, the others are predicted all the same."""
 
 import json
-import logging
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +21,6 @@ from tests.prediction import cut, predict, sentence_of
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.excepthook", sys.excepthook)
-    yield
-    for handler in logging.getLogger().handlers:
-        handler.filters.clear()
 
 
 @pytest.fixture

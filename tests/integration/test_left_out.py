@@ -1,7 +1,6 @@
 """Frames, hot pixels and blank slices leave the rest of a prediction as it is, through the config."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +31,8 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def own_folder_and_hooks(tmp_path, monkeypatch):
+def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = sys.excepthook
-    yield
-    sys.excepthook = before
 
 
 def brightfield():

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +63,6 @@ def folder(predicted, tmp_path, monkeypatch):
     record = Path("out/cell_pred.json")
     record.write_text(record.read_text(encoding="utf-8").replace(str(predicted), str(tmp_path)), encoding="utf-8")
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def restored_hook(monkeypatch):
-    monkeypatch.setattr("sys.excepthook", sys.excepthook)
 
 
 def write_stack(path, seed):

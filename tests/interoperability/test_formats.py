@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import sys
 from pathlib import Path
 
 import nibabel
@@ -38,13 +37,9 @@ def stack():
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty working directory, and Python's own hooks after the run."""
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    handlers = list(logging.getLogger().handlers)
-    yield tmp_path
-    for handler in handlers:
-        handler.filters.clear()
+    return tmp_path
 
 
 def predict(checkpoint, **options):

@@ -2,27 +2,21 @@ import logging
 
 import pytest
 
-from bundle.log import ACCOUNTS, Repeats, show_news_only
+from bundle.log import show_news_only
 
 
 @pytest.fixture
 def shown():
-    """What a handler of the root shows from here on; everything is as before at the end."""
+    """What a handler of the root shows from here on."""
     root, seen = logging.getLogger(), []
     handler = logging.StreamHandler()
     handler.emit = lambda record: seen.append(record.getMessage())
-    levels = {name: logging.getLogger(name).level for name in ACCOUNTS}
     before = root.level
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     yield seen
     root.removeHandler(handler)
     root.setLevel(before)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    for other in root.handlers:
-        for each in [each for each in other.filters if isinstance(each, Repeats)]:
-            other.removeFilter(each)
 
 
 def say():

@@ -84,7 +84,6 @@ def test_slips_are_sentences(words, sentence):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_what_it_takes(monkeypatch, capsys, command):
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "argv", ["x", "--help"])
     run_command(f"bundle.commands.{command}", "program")
     shown = capsys.readouterr().out
