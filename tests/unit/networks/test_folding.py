@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from bundle.networks import folding
-from bundle.networks.folding import convolve, fold_slices, unfold_slices
+from bundle.networks.folding import convolve, convolve_backward, fold_slices, unfold_slices
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 9])
@@ -46,6 +46,21 @@ def test_few_slices_are_convolved_rightly_in_bfloat16(depth: int, channels: int)
     x, kernel = torch.randn(1, channels, depth, 4, 4), torch.randn(8, channels, 5, 5, 5)
     expected = F.conv3d(x, kernel, padding=2)
     assert (convolve(x.bfloat16(), kernel.bfloat16()) - expected).abs().max() <= 0.02 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels", "depth"), [(32, 64, 4), (64, 64, 4), (128, 128, 2), (8, 8, 4)])
+def test_gradients_are_right_in_bfloat16_where_the_kernel_is_longer_than_the_image(
+    in_channels: int, out_channels: int, depth: int
+) -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(1, in_channels, depth, 8, 8), torch.randn(1, out_channels, depth, 8, 8)
+    kernel = torch.randn(out_channels, in_channels, 5, 5, 5)
+    exact = convolve_backward(y, x, kernel, x_wanted=True)
+    half = convolve_backward(y.bfloat16(), x.bfloat16(), kernel.bfloat16(), x_wanted=True)
+    for found, expected in zip(half, exact, strict=True):
+        assert found is not None
+        assert found.dtype == torch.bfloat16
+        assert (found - expected).norm() <= 0.01 * expected.norm()
 
 
 def test_unfolding_undoes_folding() -> None:
