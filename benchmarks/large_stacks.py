@@ -17,8 +17,8 @@ import psutil
 import torch
 from monai.bundle import run
 
-from bundle.data.zarr_writer import create_ome_zarr
 from bundle.files import written_whole
+from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "inference.yaml"

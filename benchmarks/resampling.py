@@ -13,13 +13,13 @@ from monai.transforms import Spacing
 from scipy import fft, ndimage
 
 from bundle.checkpoint import load_network
-from bundle.data import resampling
-from bundle.data.channel import find_channel
-from bundle.data.reader import FileReader
-from bundle.data.resampling import Grid, resampled_grid
-from bundle.inference.inferer import WindowInferer
+from bundle.preprocessing import resampling
+from bundle.preprocessing.resampling import Grid, resampled_grid
 from bundle.simulation import optics
 from bundle.simulation.specimen import Specimen
+from bundle.stacks.channel import find_channel
+from bundle.stacks.reader import FileReader
+from bundle.windows.inferer import WindowInferer
 
 Resample = Callable[[np.ndarray, Grid, Grid], np.ndarray]
 FINE = 0.108  # µm in Y and X of the simulated fine stacks, as published stacks have it

@@ -9,10 +9,10 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from bundle.checkpoint import load_network
-from bundle.data.zscore import zscore
-from bundle.inference.inferer import WindowInferer
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.preprocessing.zscore import zscore
 from bundle.simulation.stack import simulate_stack
+from bundle.windows.inferer import WindowInferer
 
 Overlap = float | tuple[float, float, float]
 

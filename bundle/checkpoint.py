@@ -12,8 +12,8 @@ from torch import Tensor
 from bundle.archive import UnreadableError, load_data
 from bundle.errors import BundleError
 from bundle.files import written_whole
-from bundle.networks import RepMode, SpecializedRepMode
-from bundle.networks.description import NetworkDescription, decode_description, encode_description, read_description
+from bundle.network import RepMode, SpecializedRepMode
+from bundle.network.description import NetworkDescription, decode_description, encode_description, read_description
 
 DESCRIPTION_KEY = "_extra_state"
 """Of the description within a state dict; in a .safetensors file it stands as JSON in the metadata."""

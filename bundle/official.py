@@ -10,8 +10,8 @@ from torch import Tensor
 from bundle.archive import UnreadableError, load_data
 from bundle.checkpoint import build_network
 from bundle.errors import BundleError
-from bundle.networks import RepMode
-from bundle.networks.description import RepModeDescription
+from bundle.network import RepMode
+from bundle.network.description import RepModeDescription
 
 EXPERT_KEYS = {
     "expert_conv5x5_conv": 0,

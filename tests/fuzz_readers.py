@@ -30,9 +30,9 @@ import numpy as np
 import tifffile
 import zarr
 
-from bundle.data.reader import FORMATS, FileReader
-from bundle.data.source import StackSource
 from bundle.errors import BundleError
+from bundle.stacks.reader import FORMATS, FileReader
+from bundle.stacks.source import StackSource
 
 SHAPE = (2, 5, 24, 20)
 SECONDS_A_CASE = 30

@@ -16,17 +16,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bundle.benchmark.literal import LiteralRepMode
-from bundle.benchmark.measurement import Measurement, Worker, measure_interleaved
-from bundle.benchmark.peak import matrix_product_peak
+from bundle.benchmark.measurement import Measurement, Worker, matrix_product_peak, measure_interleaved
 from bundle.checkpoint import load_network, save_network
-from bundle.data.image_statistics import standardise
-from bundle.engines import ENGINES, make_engine
-from bundle.engines.onnx_graph import count_weights
-from bundle.inference.inferer import WindowInferer
-from bundle.inference.memory_aware_inferer import MemoryAwareInferer
-from bundle.metrics import PearsonMetric, R2Metric
-from bundle.networks import RepMode
+from bundle.evaluation.metrics import PearsonMetric, R2Metric
+from bundle.network import RepMode
+from bundle.preprocessing.image_statistics import standardise
+from bundle.runtimes import ENGINES, make_engine
+from bundle.runtimes.onnx import count_weights
 from bundle.simulation.stack import simulate_stack
+from bundle.windows.inferer import WindowInferer
+from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "model.pt"

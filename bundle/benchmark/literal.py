@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-from bundle.networks import RepMode
-from bundle.networks.convolution import MoDEConvolution, TaskBatch
-from bundle.networks.repmode import TaskLike
-from bundle.networks.task import find_tasks
+from bundle.network import RepMode
+from bundle.network.convolution import MoDEConvolution, TaskBatch
+from bundle.network.gate import find_tasks
+from bundle.network.repmode import TaskLike
 
 
 class LiteralMoDEConvolution(nn.Module):

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bundle.benchmark.literal import LiteralRepMode
-from bundle.benchmark.measurement import Measurement, Worker, measure_interleaved
-from bundle.benchmark.peak import matrix_product_peak
-from bundle.networks import RepMode
+from bundle.benchmark.measurement import Measurement, Worker, matrix_product_peak, measure_interleaved
+from bundle.network import RepMode
 
 TASK_COUNT = 12
 DISTINCT = tuple(range(8))

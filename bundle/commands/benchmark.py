@@ -20,8 +20,8 @@ from bundle.benchmark.training import training_rows
 from bundle.choice import choose
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
-from bundle.inference.inferer import check_roi_size
 from bundle.simulation.stack import check_shape
+from bundle.windows.inferer import check_roi_size
 
 logger = logging.getLogger("bundle.commands.benchmark")
 

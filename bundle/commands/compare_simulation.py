@@ -8,12 +8,12 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
-from bundle.data.channel import find_channel
-from bundle.data.tiff_reader import TiffReader
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
 from bundle.simulation.stack import SimulatedStack, simulate_stack
 from bundle.simulation.stack_statistics import REAL_BRIGHTFIELD, StackStatistics, comparison_table, measure_stack
+from bundle.stacks.channel import find_channel
+from bundle.stacks.formats.tiff import TiffReader
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

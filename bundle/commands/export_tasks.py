@@ -11,15 +11,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bundle.checkpoint import load_network
-from bundle.engines.calibration import calibration_windows
 from bundle.errors import BundleError
-from bundle.export.check import ExportedFile, export_file
-from bundle.export.formats import Format, find_format
 from bundle.files import refuse_existing, written_whole
-from bundle.inference.calibration import read_calibration
-from bundle.knobs.literal import as_literal
-from bundle.networks import RepMode
-from bundle.networks.task import find_tasks
+from bundle.knobs.words import as_literal
+from bundle.network import RepMode
+from bundle.network.gate import find_tasks
+from bundle.predicting.calibration import read_calibration
+from bundle.runtimes.check import ExportedFile, export_file
+from bundle.runtimes.formats import Format, find_format
+from bundle.runtimes.quantization import calibration_windows
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_CHECKPOINT = ROOT / "models" / "model.pt"

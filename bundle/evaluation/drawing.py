@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bundle.inference.preview import draw_scale_bar
+from bundle.predicting.preview import draw_scale_bar
 
 FloatArray = np.ndarray[Any, Any]
 

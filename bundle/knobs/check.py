@@ -10,10 +10,8 @@ import yaml
 from monai.bundle import ConfigParser
 
 from bundle.errors import install_excepthook
-from bundle.knobs.knob import CONFIGS, Knob, configs, read_knobs, unknown_option
-from bundle.knobs.listing import HELP, list_knobs
-from bundle.knobs.literal import as_literal, is_special
-from bundle.knobs.words import Words, check_loose_words, monai_words, word_of
+from bundle.knobs.knob import CONFIGS, HELP, Knob, configs, list_knobs, read_knobs, unknown_option
+from bundle.knobs.words import Words, as_literal, check_loose_words, is_special, monai_words, word_of
 from bundle.log import show_news_only
 
 

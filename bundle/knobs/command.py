@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.errors import BundleError, install_excepthook
-from bundle.knobs.knob import Knob, unknown_option
-from bundle.knobs.listing import HELP, list_knobs
+from bundle.knobs.knob import HELP, Knob, list_knobs, unknown_option
 from bundle.knobs.words import check_loose_words, read_words, word_of
 
 ARGUMENT = re.compile(r"^(?P<name>\w+): (?P<text>(?:.+)(?:\n[ ]+.+)*)", re.MULTILINE)

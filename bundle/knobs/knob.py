@@ -3,6 +3,7 @@
 import difflib
 import functools
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,3 +115,36 @@ def unknown_option(name: str, knobs: Iterable[Knob], where: str, others: Sequenc
     if close:
         return BundleError(f"There is no option --{name} in {where}; did you mean --{close[0]}?")
     return BundleError(f"There is no option --{name} in {where}; --help lists those there are.")
+
+
+HELP = ("help", "h")
+WIDTH = 110
+INDENT = " " * 6
+LONGEST_DEFAULT = 60
+
+
+def list_knobs(command: str, knobs: Sequence[Knob], purpose: str = "") -> str:
+    """Write what can be given to a command.
+
+    Args:
+        command: how it is started.
+        knobs: what it takes.
+        purpose: what it does, in a sentence.
+    """
+    blocks = [f"Usage: {command} --OPTION VALUE ...", *([textwrap.fill(purpose, WIDTH)] if purpose else []), "Options:"]
+    for knob in knobs:
+        text = textwrap.fill(knob.text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+        blocks.append(f"  --{knob.name} ({find_kind(knob.kind).wanted}; {_default(knob)})\n{text}")
+    return "\n".join(blocks)
+
+
+def _default(knob: Knob) -> str:
+    if knob.required:
+        return "must be given"
+    if knob.default is None:
+        return "not given"
+    shown = str(knob.default)
+    if shown.startswith(("$", "@")):
+        return "has a default"
+    shown = shown if len(shown) <= LONGEST_DEFAULT else f"{shown[:LONGEST_DEFAULT]}..."
+    return f"by default {shown}"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bundle.errors import BundleError
 from bundle.knobs.knob import Knob
@@ -75,3 +76,25 @@ def check_loose_words(loose: Sequence[tuple[str, str]], knobs: Sequence[Knob]) -
     else:
         advice = "begin each option with two dashes: --name value"
     raise BundleError(f"The word '{word}' belongs to no option; {advice}.")
+
+
+SPECIAL = ("$", "@", "%")  # what begins an expression, a reference and a macro
+
+
+def is_special(value: Any) -> bool:
+    """Tell whether MONAI's parser would take a value as more than data."""
+    if isinstance(value, list):
+        return any(map(is_special, value))
+    return isinstance(value, str) and (value.startswith(SPECIAL) or "#" in value)
+
+
+def as_literal(value: Any) -> Any:
+    """Write a value so that MONAI's parser gives exactly that, whatever signs of its own language are in it.
+
+    Such a text becomes an expression that is nothing but a quoted text without these signs.
+    """
+    if isinstance(value, list):
+        return [as_literal(each) for each in value]
+    if not is_special(value):
+        return value
+    return "$" + ascii(value).replace("#", r"\x23").replace("@", r"\x40")

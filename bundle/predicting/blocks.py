@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from monai.data.utils import dense_patch_slices
 
-from bundle.data.resampling import Grid, Region, needed_along
 from bundle.errors import BundleError
+from bundle.preprocessing.resampling import Grid, Region, needed_along
 
 RIM = 2  # rows and columns beyond what is needed, by which padding is told from an image that has its value
 GROWTH = 1.25  # of the number of cuts between two tries: a stack of a terabyte has hundreds along an axis

@@ -1,4 +1,4 @@
-"""The blocks of a run's stacks one after the other, the next one read meanwhile, passing over stacks that fail."""
+"""The blocks of a run's stacks one after the other, read ahead; a stack that fails leaves the others."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monai.data import IterableDataset
+from monai.engines import SupervisedEvaluator
 from tqdm import tqdm
 
-from bundle.inference.prediction_run import PredictionRun
+from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import BlockPart, StackOpener, StackPrediction
 
 logger = logging.getLogger(__name__)
+
 
 T = TypeVar("T")
 Step = tuple[Path, StackPrediction | dict[str, Any] | Exception]
@@ -99,3 +101,26 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := following.result()) is not end:
             following = worker.submit(next, items, end)
             yield item  # type: ignore[misc]
+
+
+class StackEvaluator(SupervisedEvaluator):  # type: ignore[misc]
+    """Predicts and postprocesses a run's stacks; one that fails is recorded in the run, and the next one follows.
+
+    Args:
+        run: the run; it raises again what is no stack's fault.
+        kwargs: of `SupervisedEvaluator`; a batch is one stack, named by its image's `filename_or_obj`.
+    """
+
+    def __init__(self, run: PredictionRun, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stacks = run
+
+    def _iteration(self, engine: "StackEvaluator", batchdata: dict[str, Any]) -> dict[str, Any]:
+        """Predict one stack."""
+        try:
+            output: dict[str, Any] = super()._iteration(engine, batchdata)
+        except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
+            (path,) = batchdata["image"].meta["filename_or_obj"]
+            self.stacks.fail(path, error)
+            output = engine.state.output = {}  # lets go of the memory
+        return output

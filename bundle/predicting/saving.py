@@ -14,20 +14,19 @@ from matplotlib.figure import Figure
 from monai.transforms import MapTransform
 
 from bundle import __version__
-from bundle.data.resample_transform import BOX, as_ends, as_region
-from bundle.data.resampling import Region, whole_region
-from bundle.data.source import StackSource
-from bundle.data.zscore import LEFT_OUT
 from bundle.errors import BundleError
 from bundle.files import written_whole
-from bundle.inference.memory_aware_inferer import MemoryAwareInferer
-from bundle.inference.output_format import output_format
-from bundle.inference.output_values import UNITS, NotFiniteError, OutputValues
-from bundle.inference.prediction_run import PredictionRun
-from bundle.inference.preview import draw_planes
-from bundle.inference.preview_planes import PreviewPlanes
+from bundle.predicting.output_format import output_format
+from bundle.predicting.output_values import UNITS, NotFiniteError, OutputValues
+from bundle.predicting.prediction_run import PredictionRun
+from bundle.predicting.preview import PreviewPlanes, draw_planes
 from bundle.predicting.stack_prediction import CHUNKS, StackPrediction, count_windows
 from bundle.predicting.volume import VolumeOnDisk
+from bundle.preprocessing.resample_transform import BOX, as_ends, as_region
+from bundle.preprocessing.resampling import Region, whole_region
+from bundle.preprocessing.zscore import LEFT_OUT
+from bundle.stacks.source import StackSource
+from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
 logger = logging.getLogger(__name__)
 

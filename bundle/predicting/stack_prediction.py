@@ -13,22 +13,22 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
-from bundle.data.channel import choose_channel
-from bundle.data.far_spacing import warn_of_far_spacing
-from bundle.data.image_statistics import ImageStatistics
-from bundle.data.resample_transform import BOX, GRID_SHAPE, REGION, RESAMPLED_REGION, as_ends
-from bundle.data.resampling import Grid
-from bundle.data.stack import StackPart, StackReader, stack_metadata, tell_of_stack
-from bundle.data.zscore import STATISTICS
 from bundle.errors import BundleError
-from bundle.inference.memory import free_memory
-from bundle.inference.memory_aware_inferer import MemoryAwareInferer
-from bundle.inference.output_format import output_format
-from bundle.inference.output_values import OutputValues, StoredChannel, describe_file
-from bundle.inference.prediction_run import PredictionRun
 from bundle.predicting.blocks import Block, BlockCost, BlockPlan
+from bundle.predicting.output_format import output_format
+from bundle.predicting.output_values import OutputValues, StoredChannel, describe_file
+from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.transmitted_light import TransmittedLight
 from bundle.predicting.volume import PredictedVolume, VolumeInMemory, VolumeOnDisk
+from bundle.preprocessing.image_statistics import ImageStatistics
+from bundle.preprocessing.resample_transform import BOX, GRID_SHAPE, REGION, RESAMPLED_REGION, as_ends
+from bundle.preprocessing.resampling import Grid
+from bundle.preprocessing.zscore import STATISTICS
+from bundle.stacks.channel import choose_channel
+from bundle.stacks.pixel_size import warn_of_far_spacing
+from bundle.stacks.stack import StackPart, StackReader, stack_metadata, tell_of_stack
+from bundle.windows.memory import free_memory
+from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import torch
 
-from bundle.data.image_statistics import ImageStatistics, measure
-from bundle.data.lazy_stack import LazyStack
-from bundle.data.quantization import spread
-from bundle.data.resampling import (
+from bundle.preprocessing.histogram import RunningStatistics
+from bundle.preprocessing.image_statistics import ImageStatistics, measure
+from bundle.preprocessing.resampling import (
     Grid,
     Region,
     needed_region,
@@ -17,7 +16,8 @@ from bundle.data.resampling import (
     take_nearest,
     whole_region,
 )
-from bundle.data.running_statistics import RunningStatistics
+from bundle.stacks.lazy_stack import LazyStack
+from bundle.stacks.quantization import spread
 
 PIECE = 2**26  # bytes of a piece of whole slices, in double precision, of which statistics are taken
 OVERSHOOT = 0.25  # of the range of a stack's grey values, by which resampled ones may lie outside of it

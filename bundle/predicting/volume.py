@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bundle.data.resampling import Region
-from bundle.data.stack_writer import Volume
 from bundle.errors import BundleError
 from bundle.files import written_whole
-from bundle.inference.description import differing
-from bundle.inference.output_format import OutputFormat
+from bundle.predicting.output_format import OutputFormat
+from bundle.predicting.record import differing
+from bundle.preprocessing.resampling import Region
+from bundle.stacks.stack_writer import Volume
 
 if TYPE_CHECKING:
     import zarr
@@ -124,7 +124,7 @@ class VolumeOnDisk:
         """
         import zarr  # here, as in the next line, since it takes long to load
 
-        from bundle.data.zarr_writer import create_ome_zarr
+        from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
 
         if self.state["boxes"]:
             self._array = zarr.open_array(self.zarr / "0", mode="r+")

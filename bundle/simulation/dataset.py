@@ -11,12 +11,12 @@ from typing import cast
 import numpy as np
 from tqdm import tqdm
 
-from bundle.data.manifest import SPLITS, ManifestRow, write_manifest
-from bundle.data.writer import write_ome_tiff
+from bundle.datasets.manifest import SPLITS, ManifestRow, write_manifest
 from bundle.errors import BundleError
 from bundle.files import refuse_existing
 from bundle.simulation.stack import SimulatedStack, check_shape, simulate_stack
 from bundle.simulation.structure import STRUCTURES, check_tasks
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
 MANIFEST = "dataset.csv"
 BRIGHTFIELD = "brightfield"

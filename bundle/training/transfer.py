@@ -1,16 +1,21 @@
 """Start a training from weights that are there, for the same tasks or others."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bundle.checkpoint import DESCRIPTION_KEY, load_network
+from bundle.datasets.entries import check_tasks
 from bundle.errors import BundleError
-from bundle.networks import RepMode
+from bundle.network import RepMode
 
 logger = logging.getLogger(__name__)
+
 
 MAY_DIFFER = {"tasks", "spacing", "zscore_order", "target_statistics"}
 """What a run may have otherwise than the weights that it starts from."""
@@ -56,3 +61,26 @@ def _move_columns(weight: Tensor, source: list[str], target: list[str]) -> Tenso
     mean = weight.mean(dim=1)
     columns = [weight[:, source.index(task)] if task in source else mean for task in target]
     return torch.stack(columns, dim=1)
+
+
+def compute_target_statistics(
+    notes: Sequence[Mapping[str, Any]], tasks: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Average the raw targets' mean and standard deviation over the training stacks of each task.
+
+    Args:
+        notes: for each training stack its `task_name`, `target_mean` and `target_std` (`KeepStatisticsd`).
+        tasks: the network's tasks.
+
+    Returns:
+        (mean, standard deviation) of each task, in the files' grey values.
+
+    Raises:
+        BundleError: a task has no training stack.
+    """
+    check_tasks(notes, tasks)
+    found: dict[str, list[tuple[float, float]]] = {task: [] for task in tasks}
+    for note in notes:
+        found[note["task_name"]].append((note["target_mean"], note["target_std"]))
+    averages = {task: np.mean(statistics, axis=0) for task, statistics in found.items()}
+    return {task: (float(mean), float(std)) for task, (mean, std) in averages.items()}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from bundle.data.manifest import ManifestRow, write_manifest
-from bundle.data.writer import write_ome_tiff
+from bundle.datasets.manifest import ManifestRow, write_manifest
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
 ROOT = Path(__file__).parents[2]
 SPLITS = {"dna": "ttttvs", "tom20": "ttttvs", "zo1": "tvs"}

@@ -15,13 +15,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from bundle.checkpoint import save_network
-from bundle.data.reader import FileReader
-from bundle.data.writer import write_ome_tiff
-from bundle.data.zarr_writer import create_ome_zarr
-from bundle.inference.output_format import OUTPUT_FORMATS
-from bundle.networks import RepMode
+from bundle.network import RepMode
 from bundle.predicting import stack_prediction
+from bundle.predicting.output_format import OUTPUT_FORMATS
 from bundle.predicting.volume import VolumeOnDisk
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
+from bundle.stacks.reader import FileReader
 from tests.prediction import cut, predict, predict_in_blocks, sentence_of
 
 SPACING = (0.35, 0.2, 0.25)

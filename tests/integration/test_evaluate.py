@@ -11,11 +11,11 @@ from scipy.stats import pearsonr
 from sklearn.metrics import r2_score
 
 from bundle.checkpoint import save_network
-from bundle.data.manifest import ManifestRow, read_rows, write_manifest
-from bundle.data.tiff_reader import TiffReader
-from bundle.data.writer import write_ome_tiff
+from bundle.datasets.manifest import ManifestRow, read_rows, write_manifest
 from bundle.errors import find_sentence
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.formats.tiff import TiffReader
 
 ROOT = Path(__file__).parents[2]
 TASKS = ["zo1", "tom20", "dna"]

@@ -15,11 +15,11 @@ from monai.bundle import ConfigWorkflow
 
 from bundle.checkpoint import save_network
 from bundle.commands.export_tasks import export_tasks
-from bundle.data.tiff_reader import TiffReader
-from bundle.data.writer import write_ome_tiff
-from bundle.export import FORMATS
-from bundle.inference.inferer import WindowInferer
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.runtimes import FORMATS
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.formats.tiff import TiffReader
+from bundle.windows.inferer import WindowInferer
 from tests.prediction import CONFIG, predict, sentence_of
 
 ROOT = Path(__file__).parents[2]

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from bundle.checkpoint import save_network
-from bundle.data.resample_transform import ResampleToSpacingd
-from bundle.data.writer import write_ome_tiff
-from bundle.data.zscore import ZScored
-from bundle.engines.torch_engine import TorchEngine
 from bundle.errors import find_sentence
-from bundle.inference import memory_aware_inferer
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.preprocessing.resample_transform import ResampleToSpacingd
+from bundle.preprocessing.zscore import ZScored
+from bundle.runtimes.pytorch import TorchEngine
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.windows import memory_aware_inferer
 from tests.prediction import cut, predict, sentence_of
 
 

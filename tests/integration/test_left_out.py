@@ -9,9 +9,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from bundle.checkpoint import save_network
-from bundle.data.reader import FileReader
-from bundle.data.writer import write_ome_tiff
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.reader import FileReader
 from tests.prediction import cut, predict
 
 SHAPE = (16, 48, 48)

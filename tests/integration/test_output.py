@@ -15,11 +15,11 @@ import torch
 from bioio import BioImage
 
 from bundle.checkpoint import save_network
-from bundle.data.reader import FileReader
-from bundle.data.writer import write_ome_tiff
-from bundle.engines.torch_engine import TorchEngine
 from bundle.errors import find_sentence
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.runtimes.pytorch import TorchEngine
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.reader import FileReader
 from tests import prediction
 
 SPACING = (0.29, 0.2, 0.25)

@@ -10,9 +10,9 @@ import torch
 
 from bundle.checkpoint import save_network
 from bundle.commands.export_tasks import export_tasks
-from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from tests.prediction import CONFIG, predict
 
 USUAL = {"input": "cell.tif", "output_dir": "out", "engine": "torch", "roi_size": None}

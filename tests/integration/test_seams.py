@@ -6,8 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import conv3d, pad
 
-from bundle.inference.inferer import WindowInferer
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.windows.inferer import WindowInferer
 
 REACH = 2  # voxels that a 5x5x5 kernel sees to each side
 OVERLAPS = [0, 0.25, 0.5, 0.75, [0.5, 0.25, 0]]

@@ -21,12 +21,12 @@ import torch
 from monai.bundle import ConfigParser
 
 from bundle.commands.import_official import import_official
-from bundle.data.reader import FileReader
 from bundle.errors import BundleError
-from bundle.export import FORMATS, load_checkpoint
-from bundle.inference.prediction_run import PredictionRun
-from bundle.networks import RepMode, SpecializedRepMode
+from bundle.network import RepMode, SpecializedRepMode
 from bundle.official import read_official
+from bundle.predicting.prediction_run import PredictionRun
+from bundle.runtimes import FORMATS, load_checkpoint
+from bundle.stacks.reader import FileReader
 from bundle.training import RunFolder
 
 
@@ -202,7 +202,7 @@ def script(tmp_path: Path, plain: SpecializedRepMode) -> Path:
 
 def test_a_scripts_code_and_pickles_are_not_looked_at(marker: Path, script: Path, plain: SpecializedRepMode) -> None:
     attack = pickle.dumps(Attack(marker), protocol=2)
-    code = "code/__torch__/bundle/networks/specialized.py"
+    code = "code/__torch__/bundle/network/specialized.py"
     changes = {"data.pkl": attack, "constants.pkl": attack, code: b"no code"}
     change_members(script, {name: lambda _, content=content: content for name, content in changes.items()})
     with pytest.raises(RuntimeError):
@@ -347,7 +347,12 @@ def test_texts_of_a_manifest_are_texts(tmp_path: Path, marker: Path) -> None:
     header = "split,task,image,image_channel,target,target_channel"
     row = f'train,dna,"{code}","{code}","@entries","%other.yaml::x"'
     (tmp_path / "dataset.csv").write_text(f"{header}\n{row}\n")
-    entries = {"_target_": "bundle.training.read_entries", "dataset_dir": "@folder", "split": "train", "tasks": ["dna"]}
+    entries = {
+        "_target_": "bundle.datasets.entries.read_entries",
+        "dataset_dir": "@folder",
+        "split": "train",
+        "tasks": ["dna"],
+    }
     parser = ConfigParser({"folder": str(tmp_path), "entries": entries, "again": "$list(@entries)"})
     (entry,) = parser.get_parsed_content("again")
     assert entry["image_channel"] == code

@@ -15,9 +15,9 @@ from monai.bundle import ConfigWorkflow
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bundle.checkpoint import load_network
-from bundle.data.manifest import ManifestRow, read_rows, write_manifest
-from bundle.data.writer import write_ome_tiff
+from bundle.datasets.manifest import ManifestRow, read_rows, write_manifest
 from bundle.errors import find_sentence
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
 ROOT = Path(__file__).parents[2]
 TASKS = ["tom20", "dna"]

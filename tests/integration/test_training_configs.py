@@ -77,7 +77,7 @@ def test_the_recipe_is_the_papers():
 def test_all_prepare_stacks_alike():
     train, evaluate, inference = (read(name) for name in ("train.yaml", "evaluate.yaml", "inference.yaml"))
     steps = train["train"]["deterministic_transforms"]
-    training_only = [step for step in steps if step["_target_"] == "bundle.training.KeepStatisticsd"]
+    training_only = [step for step in steps if step["_target_"] == "bundle.datasets.pair.KeepStatisticsd"]
     assert len(training_only) == 1
     steps = [step for step in steps if step not in training_only]
     others = evaluate["preprocessing"]["transforms"]

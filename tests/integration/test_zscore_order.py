@@ -9,9 +9,9 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from bundle.checkpoint import save_network
-from bundle.data.writer import write_ome_tiff
 from bundle.errors import find_sentence
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
 ROOT = Path(__file__).parents[2]
 STEPS = {

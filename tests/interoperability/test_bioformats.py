@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from bundle.data.writer import write_ome_tiff
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
 SPACING = (0.3, 0.2, 0.1)
 

@@ -11,11 +11,11 @@ import tifffile
 import torch
 
 from bundle.checkpoint import save_network
-from bundle.data.reader import FileReader
-from bundle.data.writer import write_ome_tiff
-from bundle.data.zarr_writer import create_ome_zarr
 from bundle.errors import find_sentence
-from bundle.networks import RepMode
+from bundle.network import RepMode
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
+from bundle.stacks.reader import FileReader
 from tests import prediction
 from tests.interoperability.test_readers import ARCADIA, NDEVIO, write_lif
 

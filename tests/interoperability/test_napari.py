@@ -7,8 +7,8 @@ pytest.importorskip("napari")
 npe2 = pytest.importorskip("npe2")
 pytest.importorskip("napari_ome_zarr")
 
-from bundle.data.writer import write_ome_tiff  # noqa: E402
-from bundle.data.zarr_writer import write_ome_zarr  # noqa: E402
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff  # noqa: E402
+from bundle.stacks.formats.ome_zarr_writer import write_ome_zarr  # noqa: E402
 
 SPACING = (0.29, 0.1, 0.2)
 NAMES = ["brightfield", "dna"]

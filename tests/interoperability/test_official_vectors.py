@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from bundle.inference.inferer import WindowInferer
-from bundle.networks import RepMode
+from bundle.network import RepMode
 from bundle.official import map_key, read_official
+from bundle.windows.inferer import WindowInferer
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the reference vectors are not here")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from bioio import BioImage
 
-from bundle.data.reader import FileReader
-from bundle.data.source import StackSource
 from bundle.errors import BundleError
+from bundle.stacks.reader import FileReader
+from bundle.stacks.source import StackSource
 
 NDEV, ARCADIA, NDEVIO = "ndev-sampledata==0.0.3", "arcadia-microscopy-tools==0.5.0", "ndevio==0.10.0"
 # Package, file, plug-in of bioio, scene and time point (None = the only one), axes of which bioio makes up the size.

@@ -12,12 +12,12 @@ import torch
 
 from benchmarks.resampling import in_plane
 from bundle.checkpoint import save_network
-from bundle.data.channel import find_channel
-from bundle.data.nifti_writer import write_nifti
-from bundle.data.reader import FileReader
-from bundle.data.writer import write_ome_tiff
-from bundle.data.zarr_writer import write_ome_zarr
-from bundle.networks import RepMode, SpecializedRepMode
+from bundle.network import RepMode, SpecializedRepMode
+from bundle.stacks.channel import find_channel
+from bundle.stacks.formats.nifti import write_nifti
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.formats.ome_zarr_writer import write_ome_zarr
+from bundle.stacks.reader import FileReader
 from tests import prediction
 
 ROOT = Path(__file__).parents[2]

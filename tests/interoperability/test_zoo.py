@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser, ckpt_export, onnx_export, verify_metadata
 
 import bundle
 from bundle.checkpoint import load_network, save_network
-from bundle.networks import RepMode
+from bundle.network import RepMode
 
 ROOT = Path(__file__).parents[2]
 METADATA = ROOT / "configs" / "metadata.json"

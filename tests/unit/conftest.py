@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bundle.networks import RepMode
+from bundle.network import RepMode
 
 
 @pytest.fixture(scope="session")

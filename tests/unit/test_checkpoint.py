@@ -8,9 +8,9 @@ import safetensors.torch
 import torch
 
 from bundle.checkpoint import DESCRIPTION_KEY, load_network, save_network
-from bundle.engines import make_engine
 from bundle.errors import BundleError
-from bundle.networks import RepMode, SpecializedRepMode
+from bundle.network import RepMode, SpecializedRepMode
+from bundle.runtimes import make_engine
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_what_other_packages_log_about_a_bundle_error_is_left_out():
                 raise error
             except BaseException as caught:
                 logging.getLogger("ignite.engine").error("terminating: %s", caught)
-                logging.getLogger("bundle.data").error("reported: %s", caught)
+                logging.getLogger("bundle.stacks").error("reported: %s", caught)
     finally:
         logging.getLogger().removeHandler(handler)
     assert seen == ["reported: Mend it.", "reported: Ctrl-C", "terminating: a bug", "reported: a bug"]

@@ -21,7 +21,7 @@ def shown():
 
 def say():
     """Log as a run over three files does."""
-    ours = logging.getLogger("bundle.data.stack")
+    ours = logging.getLogger("bundle.stacks.stack")
     for name in ("a.tif", "a.tif", "b.tif", "c.tif"):
         ours.info("%s: axes ZYX", name)
         ours.warning("%s has no pixel size", name)
@@ -59,5 +59,5 @@ def test_everything_is_said_where_it_is_asked_for(shown):
 def test_another_run_says_it_again(shown):
     for _ in range(2):
         show_news_only(verbose=False)
-        logging.getLogger("bundle.inference").info("1 of 1 stacks predicted")
+        logging.getLogger("bundle.predicting").info("1 of 1 stacks predicted")
     assert shown == ["1 of 1 stacks predicted"] * 2

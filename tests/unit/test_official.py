@@ -9,7 +9,7 @@ import torch
 from bundle.checkpoint import load_network
 from bundle.commands.import_official import import_official
 from bundle.errors import BundleError
-from bundle.networks import RepMode
+from bundle.network import RepMode
 from bundle.official import map_key, read_official
 
 TASKS = ["dna", "tom20"]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bundle.benchmark.literal import LiteralRepMode
-from bundle.networks import RepMode
+from bundle.network import RepMode
 
 TASKS = ["dna", "tom20", "zo1"]
 

@@ -4,7 +4,7 @@ import pytest
 
 from bundle.benchmark.training import VARIANTS, Trainer, count_operations, prepare_gradients, prepare_step
 
-CASE = {"base_width": 2, "shape": (16, 32, 32), "tasks": (3, 1)}
+CASE = {"base_width": 2, "shape": (16, 32, 48), "tasks": (3, 1)}
 
 
 def test_all_variants_take_the_same_first_step() -> None:
@@ -15,7 +15,7 @@ def test_all_variants_take_the_same_first_step() -> None:
     errors = prepare_gradients(VARIANTS, **CASE)()
     assert errors["literal fp32"] == 0
     assert 0 < errors["repmode fp32"] < 1e-4
-    assert errors["repmode bf16"] > 1e-4
+    assert 1e-4 < errors["repmode bf16"] < 1
 
 
 def test_steps_learn() -> None:

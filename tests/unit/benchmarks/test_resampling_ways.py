@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.resampling import METHODS, band_limited, in_plane
-from bundle.data.resampling import Grid
+from bundle.preprocessing.resampling import Grid
 
 
 def wave(places, cycles):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bundle.evaluation.table import format_csv, format_table, summarize_tasks
+from bundle.evaluation.report import format_csv, format_table, summarize_tasks
 
 VOLUMES = [
     {"file": "a", "task": "dna", "mse": 1.0, "r2": 0.5},

@@ -3,13 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bundle.data.source import ALL
-from bundle.engines.make import ENGINES
 from bundle.errors import BundleError
 from bundle.knobs import Knob, read_knobs
 from bundle.knobs.kinds import find_kind
-from bundle.knobs.knob import configs, unknown_option
-from bundle.knobs.listing import list_knobs
+from bundle.knobs.knob import configs, list_knobs, unknown_option
+from bundle.runtimes.make import ENGINES
+from bundle.stacks.source import ALL
 
 CONFIG = """
 imports:

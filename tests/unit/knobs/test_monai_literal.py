@@ -1,7 +1,7 @@
 import pytest
 from monai.bundle import ConfigParser
 
-from bundle.knobs.literal import as_literal
+from bundle.knobs.words import as_literal
 
 
 @pytest.mark.parametrize(

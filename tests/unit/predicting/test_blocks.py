@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle.data.resampling import Grid, needed_region, resample, resample_region, resampled_grid, whole_region
 from bundle.errors import BundleError
-from bundle.inference.inferer import WindowInferer
 from bundle.predicting.blocks import BlockCost, BlockPlan, window_starts
+from bundle.preprocessing.resampling import Grid, needed_region, resample, resample_region, resampled_grid, whole_region
+from bundle.windows.inferer import WindowInferer
 
 COST = BlockCost(tasks=2, kept=1000, read=2, windows=0)
 

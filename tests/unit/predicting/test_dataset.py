@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from monai.transforms import Compose, Lambda
 
-from bundle.data.reader import FileReader
-from bundle.data.writer import write_ome_tiff
 from bundle.errors import BundleError
-from bundle.inference.memory_aware_inferer import MemoryAwareInferer
-from bundle.inference.output_values import OutputValues
-from bundle.inference.prediction_run import PredictionRun
 from bundle.predicting.dataset import BlockDataset, ahead
+from bundle.predicting.output_values import OutputValues
+from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import StackOpener
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.reader import FileReader
+from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
 SPACING = (0.3, 0.2, 0.2)
 

@@ -11,15 +11,15 @@ import torch
 from matplotlib.image import imread
 from monai.data import MetaTensor
 
-from bundle.data import zarr_writer
-from bundle.data.reader import FileReader, TiffReader
-from bundle.data.resample_transform import CropToBoxd
-from bundle.data.writer import write_ome_tiff
-from bundle.inference.memory_aware_inferer import MemoryAwareInferer
-from bundle.inference.output_values import OutputValues
-from bundle.inference.prediction_run import PredictionRun
+from bundle.predicting.output_values import OutputValues
+from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import BlockPart, StackOpener
+from bundle.preprocessing.resample_transform import CropToBoxd
+from bundle.stacks.formats import ome_zarr_writer
+from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from bundle.stacks.reader import FileReader, TiffReader
+from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
 SPACING = (0.5, 0.2, 0.1)
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_written_is_recorded(tmp_path, save):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_full_or_read_only_disk_is_one_sentence_and_leaves_nothing(tmp_path, save, monkeypatch, output_format, code):
     if output_format == "ome-zarr":
-        monkeypatch.setattr(zarr_writer, "build_pyramid", half_written(code))
+        monkeypatch.setattr(ome_zarr_writer, "build_pyramid", half_written(code))
     monkeypatch.setattr(tifffile, "imwrite", half_written(code))
     monkeypatch.setattr(nibabel.Nifti1Header, "write_to", lambda _, file: half_written_file(file, code))
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out", output_format=output_format)

@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from bundle.errors import BundleError
-from bundle.inference.output_format import OUTPUT_FORMATS
+from bundle.predicting.output_format import OUTPUT_FORMATS
 from bundle.predicting.volume import VolumeInMemory, VolumeOnDisk
 
 SHAPE = (2, 9, 20, 33)
@@ -45,7 +45,7 @@ def test_a_file_is_the_same_from_memory_and_from_disk(tmp_path, values, form):
             np.testing.assert_array_equal(tifffile.imread(tmp_path / f"{name}{ending}"), values)
         assert (tmp_path / f"memory{ending}").read_bytes() == (tmp_path / f"disk{ending}").read_bytes()
     else:
-        from bundle.data.reader import FileReader
+        from bundle.stacks.reader import FileReader
 
         for name in ("memory", "disk"):
             np.testing.assert_array_equal(FileReader().load(tmp_path / f"{name}{ending}").array, values)

@@ -7,11 +7,11 @@ import tifffile
 
 from bundle.commands.compare_simulation import compare_simulation
 from bundle.commands.simulate import simulate
-from bundle.data.manifest import read_manifest
-from bundle.data.tiff_reader import TiffReader
+from bundle.datasets.manifest import read_manifest
 from bundle.errors import BundleError
 from bundle.simulation.dataset import plan_dataset, share_out, simulate_dataset
 from bundle.simulation.structure import STRUCTURES
+from bundle.stacks.formats.tiff import TiffReader
 
 SHAPE = [8, 24, 24]
 PUBLISHED = (0.675, 0.075, 0.25)

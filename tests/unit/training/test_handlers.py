@@ -21,7 +21,7 @@ from bundle.training import (
     TaskErrors,
     TransformSeed,
 )
-from bundle.training.random_state import get_random_state, set_random_state
+from bundle.training.checkpoint import get_random_state, set_random_state
 
 
 def draw() -> list[float]:

@@ -3,7 +3,7 @@ import torch
 
 from bundle.checkpoint import save_network
 from bundle.errors import BundleError
-from bundle.networks import RepMode
+from bundle.network import RepMode
 from bundle.training import start_from
 
 

@@ -1,1 +1,0 @@
-"""Stacks in, stacks out: reading, writing, transforms and the dataset manifest."""

@@ -1,0 +1,1 @@
+"""Datasets of stacks: the manifest, pairs of image and target, and what training draws from them."""

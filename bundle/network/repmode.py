@@ -1,0 +1,115 @@
+"""RepMode: one U-Net for all tasks, whose every convolution is a task-gated mixture of diverse experts."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from bundle.network.convolution import MoDEConvolution, PlainConvolution
+from bundle.network.described import DescribedNetwork
+from bundle.network.description import RepModeDescription
+from bundle.network.gate import find_tasks, make_task_embedding
+from bundle.network.specialized import SpecializedRepMode, specialize_unet
+from bundle.network.unet import ConvolutionMaker, UNet
+
+TaskLike = Tensor | int | str | Sequence[int] | Sequence[str]
+
+
+def _plain_convolution(in_channels: int, out_channels: int) -> PlainConvolution:
+    return PlainConvolution(nn.Conv3d(in_channels, out_channels, kernel_size=5, padding=2, bias=False))
+
+
+def _kernel_size(convolution: nn.Module) -> int:
+    return convolution.size if isinstance(convolution, MoDEConvolution) else 5
+
+
+class RepMode(DescribedNetwork):
+    """Predicts the fluorescence of any of its tasks from a transmitted-light image (RepMode, CVPR 2023).
+
+    Args:
+        tasks: names of the tasks, in the order of their indices.
+        base_width: c, the channels of the first level; the paper's is 32.
+        options: spacing, zscore_order and target_statistics, and what the paper's ablations vary, as
+            `bundle.network.description.RepModeDescription` has them; the defaults are the paper's RepMode.
+
+    Raises:
+        BundleError: if the tasks are none or not distinct, or an option cannot be.
+    """
+
+    embedding: Tensor
+
+    def __init__(self, tasks: Sequence[str], base_width: int = 32, **options: Any) -> None:
+        description = RepModeDescription(tasks=tasks, base_width=base_width, **options)
+        super().__init__(description)
+        self.description: RepModeDescription = description
+        count = len(description.tasks)
+        self.register_buffer("embedding", make_task_embedding(description.task_embedding, count), persistent=False)
+        mode: ConvolutionMaker = partial(MoDEConvolution, task_count=count, options=description)
+        self.unet = UNet(
+            description.base_width,
+            encoder_convolution=_plain_convolution if description.scope == "decoder" else mode,
+            decoder_convolution=_plain_convolution if description.scope == "encoder" else mode,
+        )
+
+    def __call__(self, image: Tensor, task: TaskLike | None = None) -> Tensor:
+        """Call `forward` with the tasks given as indices (N,), names, or one for all samples."""
+        if task is not None and not isinstance(task, Tensor):
+            task = torch.tensor(find_tasks(task, self.tasks), device=image.device)
+        return super().__call__(image, task)  # type: ignore[no-any-return]
+
+    def forward(self, image: Tensor, task: Optional[Tensor] = None) -> Tensor:  # noqa: UP045 - TorchScript
+        """Predict fluorescence, in z-scores, from images (N, 1, Z, Y, X) in z-scores; Z, Y and X divide by 16.
+
+        Args:
+            image: transmitted-light images (N, 1, Z, Y, X), float.
+            task: the task of each sample, (N,) int64, or () or (1,) for all of them; None predicts every task.
+
+        Returns:
+            (N, 1, Z, Y, X), or (N, T, Z, Y, X) with a channel a task if `task` is None.
+
+        Raises:
+            ValueError: if the image's axes, channels or sizes do not fit, or the tasks are not one a sample.
+        """
+        if task is None:
+            count = [image.shape[0]]
+            every = [self.unet(image, (self.embedding[t : t + 1], count)) for t in range(len(self.embedding))]
+            return torch.cat(every, dim=1)
+        task = task.reshape(-1)
+        if task.shape[0] != 1 and task.shape[0] != image.shape[0]:
+            raise ValueError(f"A batch of {image.shape[0]} images needs as many tasks, or one, not {task.shape[0]}.")
+        task = task.expand(image.shape[0])
+        distinct, counts = torch.unique(task, return_counts=True)
+        sample_counts: list[int] = counts.tolist()
+        order = torch.argsort(task)
+        prediction: Tensor = self.unet(image[order], (self.embedding[distinct], sample_counts))
+        return prediction[torch.argsort(order)]
+
+    @torch.jit.unused
+    def specialize(self, tasks: Sequence[str] | str | None = None) -> SpecializedRepMode:
+        """Return a plain net for some tasks: kernels merged, batch norms folded, no experts left (GatRep).
+
+        Args:
+            tasks: names of the tasks, a channel each in the given order; None takes all.
+
+        Returns:
+            A new module in evaluation mode, (N, 1, Z, Y, X) -> (N, T, Z, Y, X); this network stays as it is.
+
+        Raises:
+            ValueError: if a task is unknown.
+            RuntimeError: if the network is in training mode.
+        """
+        if self.training:
+            raise RuntimeError("A network in training mode cannot be specialized: call network.eval() first.")
+        indices = find_tasks(self.tasks if tasks is None else tasks, self.tasks)
+        kernel_sizes = _kernel_size(self.unet.bottleneck.first.convolution), _kernel_size(self.unet.last)
+        description = self.description.specialized([self.tasks[index] for index in indices], kernel_sizes)
+        with torch.device("meta"):  # the weights follow, so that none are drawn at random
+            net = SpecializedRepMode(**description.arguments())
+        net = net.to(self.embedding.dtype).to_empty(device=self.embedding.device).eval()
+        for index, plain in zip(indices, net.unets, strict=True):
+            assert isinstance(plain, UNet)
+            specialize_unet(self.unet, self.embedding[index : index + 1], plain)
+        net.come_from(self)
+        return net

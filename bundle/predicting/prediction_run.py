@@ -1,0 +1,316 @@
+"""One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from bundle.datasets.table import listed_file, read_table
+from bundle.errors import BundleError, find_file_fault
+from bundle.predicting.inputs import matching, name_outputs, stem
+from bundle.predicting.output_format import OUTPUT_FORMATS, check_output_format, output_format
+from bundle.predicting.record import describe, describe_origin
+from bundle.predicting.summary import Summary
+from bundle.stacks.file_series import is_series
+from bundle.stacks.formats.ome_zarr import plate_fields
+from bundle.stacks.formats.series import AUTO, join_files, planes_glob, stack_of_files
+from bundle.stacks.reader import FileReader
+from bundle.stacks.source import StackSource, choose_sources
+from bundle.stacks.stack import StackReader
+from bundle.windows.memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = FileReader.suffixes
+FILE_COLUMNS = ("image", "file")
+TABLE_SUFFIXES = (".csv", ".tsv")
+SUMMARY_NAME = "summary.csv"
+PREVIEW_ENDING = "_pred.png"
+STATISTICS_ENDING = "_pred.json"
+UNFINISHED_ENDING = "_pred.unfinished"
+OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
+
+
+def find_stacks(
+    source: str | Path | Sequence[str | Path], knob: str = "input", stack_files: str | bool | None = AUTO
+) -> list[Path]:
+    """List the files that a user means.
+
+    A folder and a glob follow the same rules: they give their visible stacks, in order of name, without predictions of
+    an earlier run; a glob that matches folders alone gives theirs. What is named itself is taken as it is.
+
+    Args:
+        source: a file, a folder, a glob such as "day1/*.tif" (see `matching`), a CSV (see `read_file_list`), or a list
+            of these.
+        knob: by which name the user gave it, for errors.
+        stack_files: which files of a folder are the slices of one stack: a glob such as "*.tif"; "auto" = those
+            that `join_files` recognises; "none" = each file is a stack.
+
+    Raises:
+        BundleError: nothing is there; or as `join_files` and `stack_of_files`.
+    """
+    if not isinstance(source, (str, Path)):
+        found = [path for part in source for path in find_stacks(part, knob, stack_files)]
+        if not found:
+            raise BundleError(f"The list of inputs is empty; give --{knob} a file, a folder, a glob or a CSV.")
+        return list({path.absolute(): path for path in found}.values())
+    path = Path(source).expanduser()
+    reads_folder = FileReader().reads_folder
+    if path.is_dir() and not reads_folder(path):
+        return _stacks_of([path], stack_files) or _refuse_empty(path, knob)
+    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        return read_file_list(path)
+    if path.exists() or is_series(path):
+        if path.is_file() and planes_glob(stack_files) not in (None, AUTO):
+            raise BundleError(f"--stack_files {stack_files} is for folders, and {path} is a file; give its folder.")
+        return [path]
+    matches = matching(path, reads_folder)
+    found = join_files(_stacks_among(matches), planes_glob(stack_files) == AUTO)
+    stacks = found or _stacks_of([match for match in matches if match.is_dir()], stack_files)
+    if not stacks:
+        found_instead = f" ({len(matches)} other files and folders match)" if matches else ""
+        raise BundleError(
+            f"The input {source} is not there{found_instead}; give --{knob} a file, a folder or a glob that matches "
+            f"stacks ({', '.join(SUFFIXES)})."
+        )
+    return stacks
+
+
+def _refuse_empty(folder: Path, knob: str) -> list[Path]:
+    """Say that a folder holds no stack, and how to name those of the folders in it."""
+    deeper = f'"{folder}/**/*" for those of the folders in it' if any(map(Path.is_dir, folder.iterdir())) else "another"
+    raise BundleError(f"The folder {folder} holds no stack ({', '.join(SUFFIXES)}); give --{knob} {deeper}.")
+
+
+def read_file_list(table: Path) -> list[Path]:
+    """List the stacks that a CSV names in its column `image` or `file`, relative to the CSV, each of them once.
+
+    Raises:
+        BundleError: it has no such column or no row, or as `read_table`.
+    """
+    header, rows = read_table(table, FILE_COLUMNS)
+    column = next((name for name in FILE_COLUMNS if rows and name in header), None)
+    if column is None:
+        raise BundleError(f"{table} has no row with a column 'image' or 'file'; name the stacks in such a column.")
+    return list(dict.fromkeys(listed_file(table, row.cells[column]) for row in rows if row.cells[column]))
+
+
+def _stacks_among(paths: Iterable[Path]) -> list[Path]:
+    """Give the visible stacks among files and folders that are not themselves predictions, in order of name."""
+    return sorted(path for path in paths if _is_stack(path))
+
+
+def _stacks_of(folders: Sequence[Path], stack_files: str | bool | None) -> list[Path]:
+    """Give the stacks of folders, those of several files once."""
+    glob = planes_glob(stack_files)
+    if glob in (None, AUTO):
+        return [path for folder in folders for path in join_files(_stacks_among(folder.iterdir()), glob == AUTO)]
+    found = [path for folder in folders for path in stack_of_files(folder, str(glob))]
+    if folders and not found:
+        raise BundleError(f"No file of {folders[0]} matches --stack_files {glob}; give the glob of the planes' names.")
+    return found
+
+
+def _is_stack(path: Path) -> bool:
+    name = path.name.lower()
+    hidden_or_made = name.startswith(".") or name.endswith(OUTPUT_ENDINGS)
+    if hidden_or_made:
+        return False
+    return (name.endswith(SUFFIXES) and path.is_file()) or FileReader().reads_folder(path)
+
+
+class PredictionRun:
+    """The stacks of one run, their output files, and the ones that could not be predicted.
+
+    Args:
+        inputs: what `find_stacks` takes.
+        output_dir: folder of the predictions, made when missing.
+        overwrite: whether predictions of an earlier run may be replaced.
+        output_format: file format of the predictions, see `bundle.predicting.output_format`; None = as the input's.
+        scene: which scene of each file: its index, "all", or None for the only one.
+        timepoint: the same for its time point.
+        reader: of the files; it is asked how many scenes and time points "all" means.
+        skip_finished: whether stacks that are predicted already, from the same file with the same objects, are passed
+            over (unless `overwrite` is true).
+        stack_files: see `find_stacks`.
+
+    Attributes:
+        inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
+        pending: those that are to be predicted, not being finished.
+        names: what the outputs of each are called, see `name_outputs`.
+        made_with: descriptions of what predictions depend on besides their files, see `make_with`.
+
+    Raises:
+        BundleError: no input is there, two of one folder would get the same output, there is no such format, or scene
+            or timepoint is neither an index nor "all".
+    """
+
+    def __init__(
+        self,
+        inputs: str | Path | Sequence[str | Path],
+        output_dir: str | Path,
+        overwrite: bool = False,
+        output_format: str | None = None,
+        scene: int | str | None = None,
+        timepoint: int | str | None = None,
+        reader: StackReader | None = None,
+        skip_finished: bool = False,
+        stack_files: str | bool | None = AUTO,
+    ) -> None:
+        self.output_format = check_output_format(output_format)
+        files = find_stacks(inputs, stack_files=stack_files)
+        count = (reader or FileReader()).count_timepoints
+        sources = (choose_sources(file, scene, timepoint, count, plate_fields) for file in files)
+        self.inputs = [Path(str(source)) for chosen in sources for source in chosen]
+        self.names = name_outputs(self.inputs)
+        self.output_dir = Path(output_dir).expanduser()
+        self.overwrite = overwrite
+        self.failures: dict[Path, str] = {}
+        self.skip_finished = skip_finished
+        self.made_with: dict[str, Any] = {}
+        self.pending = list(self.inputs)
+        self.summary = Summary(self.output_dir / SUMMARY_NAME if len(self.inputs) > 1 else None)
+
+    def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
+        """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
+        volume = self._output(path, output_format(path, self.output_format).ending)
+        return volume, self._output(path, PREVIEW_ENDING), self._output(path, STATISTICS_ENDING)
+
+    def unfinished(self, path: str | Path) -> Path:
+        """The hidden folder in which one input's prediction is made block by block."""
+        place = self._output(path, UNFINISHED_ENDING)
+        return place.with_name(f".{place.name}")
+
+    def _output(self, path: str | Path, ending: str) -> Path:
+        return self.output_dir / f"{self.names.get(Path(path), Path(stem(path)))}{ending}"
+
+    def volumes(self, path: str | Path) -> list[Path]:
+        """The volumes of one input's earlier predictions that are there, of whatever format."""
+        volumes = (self._output(path, form.ending) for form in OUTPUT_FORMATS.values())
+        return [volume for volume in volumes if volume.exists()]
+
+    def remove_volumes(self, path: str | Path) -> None:
+        """Remove the volumes of one input's earlier predictions, see `volumes`."""
+        for volume in self.volumes(path):
+            if volume.is_dir():
+                shutil.rmtree(volume)
+            else:
+                volume.unlink()
+
+    def make_with(self, **parts: Any) -> None:
+        """Take note of the objects that predictions depend on besides their files, as they are now.
+
+        Args:
+            parts: network, transforms, windows and whatever else changes the values, each described by `describe`.
+        """
+        self.made_with = describe(parts)
+
+    def origin(self, path: str | Path) -> dict[str, Any]:
+        """Describe what the prediction of an input is made from, see `describe_origin`."""
+        return describe_origin(str(path), StackSource.parse(path).path, self.made_with)
+
+    def is_finished(self, path: Path) -> bool:
+        """Tell whether volume, preview and statistics of an input are there, alone, and made from the same."""
+        volume, preview, statistics = self.outputs(path)
+        try:
+            record = json.loads(statistics.read_text(encoding="utf-8"))
+            there = preview.exists() and self.volumes(path) == [volume]
+            return bool(there and record["volume"] == volume.name and record["origin"] == self.origin(path))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return False
+
+    def measured(self, path: Path) -> AbstractContextManager[None]:
+        """Measure what one stack costs, for the summary."""
+        return self.summary.measured(str(path), lambda: self.failures.get(path))
+
+    def check(self) -> None:
+        """Refuse, before anything is computed, what would lose files.
+
+        Raises:
+            BundleError: an output exists and `overwrite` is false or it is an input, or the output folder cannot be
+                made or written to.
+        """
+        if self.skip_finished and not self.overwrite:
+            self.pending = [path for path in self.inputs if not self.is_finished(path)]
+            if len(self.pending) < len(self.inputs):
+                logger.info(
+                    "%d of %d stacks are predicted already, from the same files with the same settings, and passed "
+                    "over; --overwrite True predicts them anew",
+                    len(self.inputs) - len(self.pending),
+                    len(self.inputs),
+                )
+        standing = ((*self.volumes(path), *self.outputs(path)[1:]) for path in self.pending)
+        present = [output for outputs in standing for output in outputs if output.exists()]
+        self._refuse_inputs(present)
+        if present and not self.overwrite:
+            others = f", as do {len(present) - 1} more outputs" if len(present) > 1 else ""
+            raise BundleError(
+                f"{present[0]} exists already{others}; give --overwrite True to replace what is there, or another "
+                "--output_dir."
+            )
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.output_dir):
+                pass
+        except OSError as error:
+            raise BundleError(
+                f"The folder {self.output_dir} cannot be made or written to ({error.strerror}); give another "
+                "--output_dir."
+            ) from error
+        self.summary.read()
+
+    def _refuse_inputs(self, outputs: Sequence[Path]) -> None:
+        """Refuse to replace an input."""
+        inputs = {StackSource.parse(path).path.resolve() for path in self.inputs}
+        taken = next((output for output in outputs if output.resolve() in inputs), None)
+        if taken is not None:
+            raise BundleError(
+                f"{taken} is an input and would be replaced by the prediction of another; give another --output_dir."
+            )
+
+    def fail(self, path: str | Path, error: Exception) -> None:
+        """Record that a stack cannot be predicted, and say so when others are still to be done.
+
+        Args:
+            path: the stack.
+            error: what was raised; all but BundleErrors, OSErrors and lack of memory are raised again, being faults of
+                this program.
+        """
+        sentence = find_file_fault(error, str(path))
+        if sentence is None and is_out_of_memory(error):
+            sentence = (
+                f"Memory ran out while {path} was predicted; close other programs, or give a smaller --memory_budget "
+                "or fewer --tasks at a time."
+            )
+        if sentence is None:
+            raise error
+        self.failures[Path(path)] = sentence
+        if len(self.inputs) > 1:
+            logger.error(sentence)
+
+    def finish(self) -> None:
+        """Say at the end how many stacks failed.
+
+        Raises:
+            BundleError: at least one failed, so that the exit code says it too.
+        """
+        if len(self.summary.spacings) > 1:
+            logger.warning(
+                "The stacks have %d different voxel sizes (Z x Y x X: %s µm); each was resampled from its own.",
+                len(self.summary.spacings),
+                "; ".join(sorted(self.summary.spacings)),
+            )
+        if not self.failures:
+            logger.info("%d of %d stacks predicted into %s", len(self.pending), len(self.inputs), self.output_dir)
+            return
+        if len(self.inputs) == 1:
+            raise BundleError(next(iter(self.failures.values())))
+        names = ", ".join(path.name for path in self.failures)
+        raise BundleError(
+            f"{len(self.failures)} of {len(self.inputs)} stacks could not be predicted ({names}); the errors above say "
+            "why, and the others are done."
+        )

@@ -1,0 +1,1 @@
+"""One file format a module, its reading, its writing and its guards."""

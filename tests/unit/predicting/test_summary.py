@@ -1,0 +1,73 @@
+import csv
+
+import numpy as np
+import pytest
+
+from bundle.errors import BundleError
+from bundle.predicting.summary import COLUMNS, Summary
+
+
+def lines(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def test_a_line_a_stack_written_after_each(tmp_path):
+    summary = Summary(tmp_path / "summary.csv")
+    with summary.measured("a.tif", lambda: None):
+        summary.note("TZCYX", (5, 6, 7), (0.5, 0.108, 0.108))
+        kept = np.ones(30_000_000, np.uint8)
+    first = lines(tmp_path / "summary.csv")
+    assert list(first) == ["a.tif"]
+    assert first["a.tif"]["status"] == "predicted"
+    assert first["a.tif"]["axes"] == "TZCYX"
+    assert first["a.tif"]["shape"] == "5 x 6 x 7"
+    assert first["a.tif"]["spacing_um"] == "0.5 x 0.108 x 0.108"
+    assert float(first["a.tif"]["seconds"]) >= 0
+    assert float(first["a.tif"]["peak_memory_mb"]) > kept.nbytes / 1e6
+    with summary.measured("b.tif", lambda: "b.tif is broken, mend it."):
+        pass
+    second = lines(tmp_path / "summary.csv")
+    assert second["a.tif"] == first["a.tif"]
+    assert (second["b.tif"]["status"], second["b.tif"]["error"]) == ("failed", "b.tif is broken, mend it.")
+
+
+def test_a_stack_that_was_stopped_has_no_line(tmp_path):
+    summary = Summary(tmp_path / "summary.csv")
+    with pytest.raises(KeyboardInterrupt), summary.measured("a.tif", lambda: None):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "summary.csv").exists()
+
+
+def test_lines_of_an_earlier_run_stay(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        summary = Summary(tmp_path / "summary.csv")
+        summary.read()
+        with summary.measured(name, lambda: None):
+            pass
+    assert list(lines(tmp_path / "summary.csv")) == ["a.tif", "b.tif"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"file,cells\na.tif,3\n",
+        b"\xff\xfe\x00",
+        b"",
+        b",".join(c.encode() for c in COLUMNS) + b"\n1,2\n1,2,3,4,5,6,7,8,9\n",
+    ],
+)
+def test_a_file_of_ones_own_is_not_touched(tmp_path, content):
+    path = tmp_path / "summary.csv"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"summary\.csv.*--output_dir"):
+        Summary(path).read()
+    assert path.read_bytes() == content
+
+
+def test_a_single_stack_needs_no_file(tmp_path):
+    summary = Summary(None)
+    summary.read()
+    with summary.measured("a.tif", lambda: None):
+        pass
+    assert list(tmp_path.iterdir()) == []
