@@ -149,10 +149,7 @@ def _fine_stack(seed: int, size: int = 300, depth: int = 24) -> np.ndarray:
     grain = np.random.default_rng(seed).standard_normal(index.shape, dtype=np.float32)  # detail finer than 0.29 µm
     index += optics.CYTOPLASM * optics.GRAIN * factor / 2 * grain * (index > 0.004)
     planes = range(20, 20 + 2 * depth)
-    with (
-        mock.patch.object(optics, "SPACING", FINE),
-        mock.patch.object(optics, "refractive_index", return_value=index),
-    ):
+    with mock.patch.object(optics, "SPACING", FINE), mock.patch.object(optics, "refractive_index", return_value=index):
         return optics.brightfield_stack(specimen, planes, microscope)[::2]
 
 

@@ -111,10 +111,7 @@ def load_network(path: str | Path) -> RepMode | SpecializedRepMode:
 
 
 def save_network(
-    network: RepMode | SpecializedRepMode,
-    path: str | Path,
-    dtype: torch.dtype = torch.float32,
-    overwrite: bool = False,
+    network: RepMode | SpecializedRepMode, path: str | Path, dtype: torch.dtype = torch.float32, overwrite: bool = False
 ) -> None:
     """Write a network's weights with its description, from which `load_network` builds it again.
 

@@ -152,11 +152,7 @@ def write_stk(
     ratios = [Fraction(size).limit_denominator(10**6).as_integer_ratio() for size in steps]
     distances = b"".join(struct.pack("<6I", *ratio, 2451545, number, 2451545, 0) for number, ratio in enumerate(ratios))
     file.directory(
-        [
-            *plane_tags(stack[0], place),
-            (33628, LONG, 4, calibration),
-            (33629, RATIONAL, len(stack), distances),
-        ]
+        [*plane_tags(stack[0], place), (33628, LONG, 4, calibration), (33629, RATIONAL, len(stack), distances)]
     )
     path.write_bytes(file.content)
 

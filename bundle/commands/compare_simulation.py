@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+from matplotlib import pyplot as plt
 
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
@@ -16,7 +17,6 @@ from bundle.stacks.channel import find_channel
 from bundle.stacks.formats.tiff import TiffReader
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 SHOWN_SLICES = (0.1, 0.3, 0.5, 0.7, 0.9)  # place in the stack, from the first slice to the last
 

@@ -153,10 +153,7 @@ def write_manifest(path: str | Path, rows: Iterable[ManifestRow], overwrite: boo
     """
     records = [asdict(row) for row in rows]
     columns = [name for name in COLUMNS if name in REQUIRED or any(record[name] for record in records)]
-    with (
-        written_whole(path, overwrite) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with written_whole(path, overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)

@@ -116,7 +116,7 @@ class BlockConvolution(PlainConvolution):
 class GatheredConvolution(BlockConvolution):
     """A convolution behind `to_blocks`: from voxels to blocks."""
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045
         """Convolve images (N, I', Z, Y, X), whose channels add up to I, to (N, O*B, Z', Y', X')."""
         return super().forward([to_blocks(image, self.block) for image in images], task)
 
@@ -124,7 +124,7 @@ class GatheredConvolution(BlockConvolution):
 class ScatteredConvolution(BlockConvolution):
     """A convolution before `from_blocks`: from blocks to voxels."""
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - as its base class
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045
         """Convolve images (N, I', Z', Y', X'), whose channels add up to I*B, to (N, O, Z, Y, X)."""
         return from_blocks(super().forward(images, task), self.block)
 

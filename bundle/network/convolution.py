@@ -68,7 +68,7 @@ class PlainConvolution(nn.Module):
         super().__init__()
         self.convolution = convolution
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045, ARG002 - TorchScript
+    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045, ARG002
         """Convolve images (N, I', Z, Y, X), whose channels add up to I, to (N, O, Z', Y', X')."""
         y: Tensor = self.convolution(join(images))
         return y

@@ -201,12 +201,7 @@ class OpenVINOEngine(RuntimeEngine):
 INFORMATION = ["repmode", "description"]
 
 
-def write(
-    net: SpecializedRepMode,
-    path: Path,
-    precision: str,
-    calibration: Sequence[Tensor] | None,
-) -> None:
+def write(net: SpecializedRepMode, path: Path, precision: str, calibration: Sequence[Tensor] | None) -> None:
     """Write a net as OpenVINO's graph (.xml) and weights (.bin), for windows of any size."""
     graph = build_graph(net, precision)
     if precision == "int8":

@@ -71,11 +71,7 @@ def read_shapes(shape: Sequence[int] | Sequence[Sequence[int]]) -> list[tuple[in
 
 
 def plan_dataset(
-    count: int,
-    shapes: Sequence[tuple[int, int, int]],
-    tasks: Sequence[str],
-    split: Sequence[float],
-    seed: int,
+    count: int, shapes: Sequence[tuple[int, int, int]], tasks: Sequence[str], split: Sequence[float], seed: int
 ) -> list[PlannedStack]:
     """Return the stacks of a dataset: tasks take turns, and within each task the split is drawn by chance.
 

@@ -20,17 +20,7 @@ Sizes = tuple[float | None, float | None, float | None]
 UNKNOWN: Sizes = (None, None, None)
 
 # Micrometres in one unit; `_unit_name` brings the spellings of people and programs to these names.
-MICROMETRES = {
-    "m": 1e6,
-    "dm": 1e5,
-    "cm": 1e4,
-    "mm": 1e3,
-    "um": 1.0,
-    "nm": 1e-3,
-    "pm": 1e-6,
-    "å": 1e-4,
-    "in": 25400.0,
-}
+MICROMETRES = {"m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "å": 1e-4, "in": 25400.0}
 LONG_NAMES = {
     "micron": "um",
     "angstrom": "å",

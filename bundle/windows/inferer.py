@@ -96,11 +96,7 @@ class WindowInferer(SlidingWindowInfererAdapt):  # type: ignore[misc]
         self.roi_weight_map = gaussian_weights(sizes)
 
     def __call__(
-        self,
-        inputs: torch.Tensor,
-        network: Callable[..., torch.Tensor],
-        task: Any = None,
-        **kwargs: Any,
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], task: Any = None, **kwargs: Any
     ) -> torch.Tensor:
         """Predict whole images.
 

@@ -103,12 +103,7 @@ def test_a_quality_stands_for_windows_which_are_recorded(folder, checkpoint, net
 
 @pytest.mark.parametrize(
     ("engine", "precision", "tolerance"),
-    [
-        ("torch", "fp32", 1e-5),
-        ("openvino", "fp32", 1e-4),
-        ("openvino", "int8", 0.5),
-        ("onnx", "fp32", 1e-4),
-    ],
+    [("torch", "fp32", 1e-5), ("openvino", "fp32", 1e-4), ("openvino", "int8", 0.5), ("onnx", "fp32", 1e-4)],
 )
 def test_engines_and_precisions_give_the_networks_values(folder, checkpoint, network, engine, precision, tolerance):
     pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))

@@ -321,10 +321,7 @@ def test_arrays_of_objects_are_refused(tmp_path: Path, marker: Path, ending: str
 
 @pytest.mark.parametrize(
     "codecs",
-    [
-        {"compressor": None, "filters": [{"id": "pickle"}]},
-        {"compressor": {"id": "pickle"}, "filters": None},
-    ],
+    [{"compressor": None, "filters": [{"id": "pickle"}]}, {"compressor": {"id": "pickle"}, "filters": None}],
     ids=["filter", "compressor"],
 )
 def test_pickled_chunks_of_a_zarr_are_refused(tmp_path: Path, marker: Path, codecs: dict[str, Any]) -> None:

@@ -114,8 +114,7 @@ def test_every_scene_and_timepoint_is_counted(sample):
 
 
 @pytest.mark.parametrize(
-    ("package", "name", "plugin"),
-    [(NDEVIO, "0T-4C-5Z.czi", "bioio_czi"), (ARCADIA, "example-zstack.nd2", "bioio_nd2")],
+    ("package", "name", "plugin"), [(NDEVIO, "0T-4C-5Z.czi", "bioio_czi"), (ARCADIA, "example-zstack.nd2", "bioio_nd2")]
 )
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.9])
 def test_a_makers_file_cut_off(sample, tmp_path, package, name, plugin, share):

@@ -82,10 +82,7 @@ time.sleep(5)
 
 @pytest.mark.parametrize(
     ("body", "code", "output"),
-    [
-        ("raise BundleError('Mend it.')", 1, "Error: Mend it.\n"),
-        (CTRL_C, 130, "Interrupted\n"),
-    ],
+    [("raise BundleError('Mend it.')", 1, "Error: Mend it.\n"), (CTRL_C, 130, "Interrupted\n")],
 )
 def test_exit_codes(body, code, output):
     program = f"from bundle.errors import BundleError, install_excepthook\ninstall_excepthook()\n{body}"

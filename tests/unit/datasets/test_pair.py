@@ -21,10 +21,7 @@ def test_two_grids_are_an_error_that_names_both_files(shape, spacing):
 
 
 def test_one_grid_passes_though_spacings_are_rounded():
-    item = {
-        "image": stack((4, 8, 8), (0.29,) * 3, "a.tif"),
-        "target": stack((4, 8, 8), (0.2901, 0.29, 0.29), "b.tif"),
-    }
+    item = {"image": stack((4, 8, 8), (0.29,) * 3, "a.tif"), "target": stack((4, 8, 8), (0.2901, 0.29, 0.29), "b.tif")}
     assert CheckPaird()(item)["image"] is item["image"]
 
 

@@ -14,9 +14,8 @@ def volumes() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     target = torch.randn(2, 1, 12, 14, 16, generator=generator)
     target[1] = target[1] * 5 + 3
-    return target + torch.randn(target.shape, generator=generator) * torch.tensor([0.3, 4.0]).view(
-        2, 1, 1, 1, 1
-    ), target
+    noise = torch.randn(target.shape, generator=generator) * torch.tensor([0.3, 4.0]).view(2, 1, 1, 1, 1)
+    return target + noise, target
 
 
 def of_each_volume(metric, predicted, target):

@@ -7,14 +7,7 @@ from monai.data import MetaTensor
 from monai.transforms import Spacing
 
 from bundle.preprocessing import resampling
-from bundle.preprocessing.resampling import (
-    Grid,
-    needed_region,
-    resample,
-    resample_region,
-    resampled_grid,
-    whole_region,
-)
+from bundle.preprocessing.resampling import Grid, needed_region, resample, resample_region, resampled_grid, whole_region
 
 SPACINGS = [
     ((9, 12, 14), (0.29, 0.2, 0.25), (0.29, 0.29, 0.29)),

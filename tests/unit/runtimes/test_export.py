@@ -172,11 +172,7 @@ def test_eight_bit_integers_are_calibrated_on_given_stacks(checkpoint: Path, tmp
         calibration=str(script.EXAMPLE),
         checkpoint=str(checkpoint),
     )
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "er_int8.bin",
-        "er_int8.xml",
-        "exports.json",
-    ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["er_int8.bin", "er_int8.xml", "exports.json"]
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,7 @@ def test_it_lies_where_its_source_lies(tmp_path, array, unit, micrometres):
     nibabel.save(source, tmp_path / "source.nii.gz")
     spacing = [2 * size * micrometres for size in (3e-3, 2e-3, 1e-3)]
     write_nifti(
-        tmp_path / "a.nii.gz",
-        array[:1],
-        spacing=spacing,
-        channel_names=["a"],
-        source=tmp_path / "source.nii.gz",
+        tmp_path / "a.nii.gz", array[:1], spacing=spacing, channel_names=["a"], source=tmp_path / "source.nii.gz"
     )
     image = nibabel.load(tmp_path / "a.nii.gz")
     np.testing.assert_allclose(image.affine, affine * [2, 2, 2, 1], rtol=1e-6)

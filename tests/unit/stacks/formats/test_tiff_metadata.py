@@ -49,7 +49,7 @@ SOURCES = {
             " ".join(
                 f'PhysicalSize{a}="{s}" PhysicalSize{a}Unit="nm"' for a, s in zip("ZYX", (350, 250, 250), strict=True)
             )
-        ),
+        )
     },
     "OME-XML without sizes, then the maker's": {
         "ome": ome(""),
