@@ -28,6 +28,8 @@ class ManifestRow:
         image_channel: its channel, by name or index; empty = the only one, or the one named as transmitted light.
         target: fluorescence stack, relative to the manifest; may be the file of the image.
         target_channel: its channel, by name or index; empty = the only one.
+        label_mask: stack that is 0 where the label does not hold; empty = it holds everywhere.
+        label_mask_channel: its channel, by name or index; empty = the only one.
     """
 
     split: str
@@ -36,6 +38,8 @@ class ManifestRow:
     image_channel: str
     target: str
     target_channel: str
+    label_mask: str = ""
+    label_mask_channel: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(ManifestRow))
@@ -116,9 +120,9 @@ def read_manifest(path: str | Path, split: str, tasks: Sequence[str]) -> list[di
         tasks: task names in the network's order.
 
     Returns:
-        One dictionary a row: `image`, `target` (absolute paths, see `listed_file`), `image_channel`, `target_channel`
-        (name or index as text, or None), `task` (index into `tasks`), `task_name` and `row` ("Line 7 of dataset.csv");
-        an optional stack that a row leaves empty has no keys.
+        One dictionary a row: `image`, `target` and `label_mask` (absolute paths, see `listed_file`), each with its
+        channel, `image_channel` and so on (name or index as text, or None), `task` (index into `tasks`), `task_name`
+        and `row` ("Line 7 of dataset.csv"); an optional stack that a row leaves empty has no keys.
 
     Raises:
         BundleError: as `read_rows`; also an unknown or empty split, or tasks that are not among `tasks`.

@@ -1,4 +1,4 @@
-"""Image and target of one stack: on one grid, and with the target's raw statistics kept."""
+"""Image, target and label mask of one stack: on one grid, and with the target's raw statistics kept."""
 
 import logging
 from collections.abc import Hashable, Mapping
@@ -14,40 +14,47 @@ logger = logging.getLogger(__name__)
 
 
 class CheckPaird(Transform):  # type: ignore[misc]
-    """Check that a stack's image and target (C, Z, Y, X) have the same size and spacing.
+    """Check that a stack's target, and its label mask if it has one, (C, Z, Y, X) have the image's size and spacing.
 
-    A voxel size that one of both files does not give (`meta["assumed"]`) is that of the other.
+    A voxel size that one of two files does not give (`meta["assumed"]`) is that of the other.
 
     Args:
         image_key: key of the image.
         target_key: key of the target.
+        mask_key: key of the label mask.
 
     Raises:
-        BundleError: when called on a pair of two grids; it names both files.
+        BundleError: when called on stacks of two grids; it names both files.
     """
 
-    def __init__(self, image_key: str = "image", target_key: str = "target") -> None:
+    def __init__(self, image_key: str = "image", target_key: str = "target", mask_key: str = "label_mask") -> None:
         self.image_key = image_key
-        self.target_key = target_key
+        self.others = {"target": target_key, "label mask": mask_key}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the item as it is, the voxel size of one file completed by the other's."""
-        image, target = data[self.image_key], data[self.target_key]
-        if image.shape[1:] == target.shape[1:]:
-            _complete_spacing(image, target)
-            _complete_spacing(target, image)
-        grids = [
-            (tuple(stack.shape[1:]), tuple(round(float(size), 4) for size in stack.meta["spacing"]))
-            for stack in (image, target)
-        ]
-        if grids[0][0] != grids[1][0] or not np.allclose(grids[0][1], grids[1][1], rtol=1e-2):
-            files = [stack.meta.get("filename_or_obj", "a stack") for stack in (image, target)]
-            found = [f"{'x'.join(map(str, shape))} voxels of {spacing} um" for shape, spacing in grids]
-            raise BundleError(
-                f"The image {files[0]} has {found[0]} (Z, Y, X) but its target {files[1]} has {found[1]}; "
-                "bring both to one grid."
-            )
+        """Return the item as it is, the voxel size of one file completed by another's."""
+        for role, key in self.others.items():
+            if key in data:
+                _check_pair(data[self.image_key], data[key], role)
         return dict(data)
+
+
+def _check_pair(image: MetaTensor, other: MetaTensor, role: str) -> None:
+    """Bring the voxel sizes of two stacks together, and refuse those of two grids."""
+    if image.shape[1:] == other.shape[1:]:
+        _complete_spacing(image, other)
+        _complete_spacing(other, image)
+    grids = [
+        (tuple(stack.shape[1:]), tuple(round(float(size), 4) for size in stack.meta["spacing"]))
+        for stack in (image, other)
+    ]
+    if grids[0][0] != grids[1][0] or not np.allclose(grids[0][1], grids[1][1], rtol=1e-2):
+        files = [stack.meta.get("filename_or_obj", "a stack") for stack in (image, other)]
+        found = [f"{'x'.join(map(str, shape))} voxels of {spacing} um" for shape, spacing in grids]
+        raise BundleError(
+            f"The image {files[0]} has {found[0]} (Z, Y, X) but its {role} {files[1]} has {found[1]}; "
+            "bring both to one grid."
+        )
 
 
 def _complete_spacing(stack: MetaTensor, other: MetaTensor) -> None:

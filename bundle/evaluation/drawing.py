@@ -24,7 +24,7 @@ class EvaluatedVolume:
 
     Attributes:
         image: transmitted light (Z, Y, X).
-        target: fluorescence (Z, Y, X).
+        target: fluorescence (Z, Y, X), NaN where its label does not hold.
         prediction: predicted fluorescence (Z, Y, X).
         spacing: voxel size in micrometres (Z, Y, X).
         task: name of the task.
@@ -103,8 +103,8 @@ def _draw_row(
 ) -> None:
     """Draw the four panels of one section; target and prediction share their contrast."""
     error = volume.prediction - volume.target
-    contrast = tuple(np.percentile(volume.target, CONTRAST))
-    largest = float(np.percentile(np.abs(error), CONTRAST[1]))
+    contrast = tuple(np.nanpercentile(volume.target, CONTRAST))
+    largest = float(np.nanpercentile(np.abs(error), CONTRAST[1]))
     panels = (
         (volume.image, "gray", tuple(np.percentile(volume.image, CONTRAST))),
         (volume.target, "magma", contrast),

@@ -51,7 +51,9 @@ class VolumeSSIMMetric(SSIMMetric):  # type: ignore[misc]
     of its target, max - min, as for scikit-image's `structural_similarity(..., data_range=target.max() -
     target.min(), gaussian_weights=True, use_sample_covariance=False)`. The Gaussian window (sigma 1.5 voxels, 11
     voxels wide) shrinks, along an axis with fewer voxels, to the largest odd size that fits: one slice gives 2D SSIM.
-    Volumes are (N, C, Z, Y, X). A constant target has no range: its value is NaN, which MONAI's reductions leave out.
+    Volumes are (N, C, Z, Y, X). Where the target is NaN, the label does not hold: there both are taken for equal, and
+    the mean is that of the windows about the other voxels. A constant target has no range: its value is NaN, which
+    MONAI's reductions leave out.
     """
 
     def __init__(self, **options: object) -> None:
@@ -64,6 +66,9 @@ class VolumeSSIMMetric(SSIMMetric):  # type: ignore[misc]
 
     def _compute_volume(self, y_pred: Tensor, y: Tensor) -> Tensor:
         """SSIM (1,) of one volume (C, Z, Y, X)."""
+        labelled = ~torch.isnan(y)
+        filling = y[labelled].mean()
+        y_pred, y = (torch.where(labelled, volume, filling) for volume in (y_pred, y))
         data_range = float(y.max() - y.min())
         if data_range == 0:
             return y.new_full((1,), float("nan"))
@@ -81,5 +86,7 @@ class VolumeSSIMMetric(SSIMMetric):  # type: ignore[misc]
             k1=self.k1,
             k2=self.k2,
         )
-        mean: Tensor = similarity.mean().reshape(1)
+        rims = [size // 2 for size in sizes]  # windows that would reach beyond the volume are left out
+        centres = [slice(rim, length - rim) for rim, length in zip(rims, y.shape[1:], strict=True)]
+        mean: Tensor = similarity[0][labelled[(slice(None), *centres)]].mean().reshape(1)
         return mean

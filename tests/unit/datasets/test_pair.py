@@ -65,3 +65,11 @@ def test_statistics_of_a_target_with_padding_are_those_of_its_image(steps):
     assert item["target_mean"] == pytest.approx(fluorescence.mean(), rel=1e-6)
     assert item["target_std"] == pytest.approx(fluorescence.std(), rel=1e-6)
     assert float(item["target"][..., :5, :].abs().max()) < 1e-6
+
+
+def test_a_label_mask_must_have_the_grid_of_its_image_and_may_lack_a_voxel_size():
+    item = {name: stack((4, 8, 8), (0.3, 0.1, 0.1), f"{name}.tif") for name in ("image", "target")}
+    unsized = stack((4, 8, 8), (0.29,) * 3, "mask.tif", assumed="ZYX")
+    assert CheckPaird()({**item, "label_mask": unsized})["label_mask"].meta["spacing"] == (0.3, 0.1, 0.1)
+    with pytest.raises(BundleError, match=r"image\.tif has 4x8x8 .* its label mask mask\.tif has 4x8x9"):
+        CheckPaird()({**item, "label_mask": stack((4, 8, 9), (0.3, 0.1, 0.1), "mask.tif")})

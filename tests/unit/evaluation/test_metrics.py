@@ -99,3 +99,17 @@ def test_a_constant_target_has_no_value_and_stays_out_of_the_mean(metric, volume
 def test_shapes_must_agree(metric):
     with pytest.raises(ValueError, match="shape"):
         metric()(y_pred=torch.zeros(1, 1, 4, 4, 4), y=torch.zeros(1, 1, 4, 4, 5))
+
+
+def test_ssim_is_that_of_the_windows_about_labelled_voxels(volumes):
+    predicted, target = volumes[0][:1], volumes[1][:1]
+    labelled = torch.zeros_like(target, dtype=torch.bool)
+    labelled[..., 3:9, :, :] = True
+    other = torch.where(labelled, predicted, predicted + 100)
+    partial = torch.where(labelled, target, torch.nan)
+    (found,) = of_each_volume(VolumeSSIMMetric(), predicted, partial)
+    assert of_each_volume(VolumeSSIMMetric(), other, partial) == pytest.approx([found])
+    (everywhere,) = of_each_volume(VolumeSSIMMetric(), predicted, target)
+    assert 0 < found < 1
+    assert found == pytest.approx(everywhere, abs=0.1)
+    assert found != everywhere
