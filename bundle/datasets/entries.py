@@ -70,6 +70,37 @@ def check_tasks(entries: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> N
         )
 
 
+def sampling_weights(
+    entries: Sequence[Mapping[str, Any]], task_weights: Mapping[str, float], masked_share: float
+) -> list[float]:
+    """Give the chance of each stack to be drawn, so that those with a label mask are a given share of all.
+
+    Args:
+        entries: of the training stacks.
+        task_weights: how often a task is drawn among those with a mask, and among the others; 1 where none is given.
+        masked_share: share of the stacks with a label mask, above 0 and below 1.
+
+    Returns:
+        A weight for each entry; they add up to 1.
+
+    Raises:
+        BundleError: the share cannot be, or all entries have a label mask, or none has.
+    """
+    if not 0 < masked_share < 1:
+        raise BundleError(f"masked_share is {masked_share}; give a --masked_share above 0 and below 1.")
+    weights = [task_weights.get(entry["task_name"], 1.0) for entry in entries]
+    masked = ["label_mask" in entry for entry in entries]
+    sums = [sum(weight for weight, has in zip(weights, masked, strict=True) if has == kind) for kind in (False, True)]
+    if not all(sums):
+        found = "none of the training stacks has" if not sums[True] else "all training stacks have"
+        raise BundleError(
+            f"masked_share is {masked_share}, but {found} a label mask; fill in the column label_mask of "
+            "dataset.csv for some of them, or train without configs/train_masks.yaml."
+        )
+    shares = [(1 - masked_share) / sums[False], masked_share / sums[True]]
+    return [weight * shares[has] for weight, has in zip(weights, masked, strict=True)]
+
+
 def check_patch_size(patch_size: int | Sequence[int], batch_size: int) -> tuple[int, int, int]:
     """Make a patch size (Z, Y, X) in voxels of a user's; one number stands for all three.
 

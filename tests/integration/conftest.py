@@ -38,12 +38,12 @@ def dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_workflow() -> Callable[..., ConfigWorkflow]:
-    """Run a config as `python -m monai.bundle run` does, but in this process."""
+    """Run a config, or several laid over one another, as `python -m monai.bundle run` does, but in this process."""
 
-    def run(config: str, workflow_type: str, **overrides: Any) -> ConfigWorkflow:
-        workflow = ConfigWorkflow(
-            config_file=str(ROOT / "configs" / config), workflow_type=workflow_type, logging_file=False, **overrides
-        )
+    def run(config: str | list[str], workflow_type: str, **overrides: Any) -> ConfigWorkflow:
+        names = [config] if isinstance(config, str) else config
+        files = [str(ROOT / "configs" / name) for name in names]
+        workflow = ConfigWorkflow(config_file=files, workflow_type=workflow_type, logging_file=False, **overrides)
         workflow.initialize()
         workflow.run()
         workflow.finalize()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from bundle.checkpoint import load_network, save_network
-from bundle.datasets.manifest import ManifestRow, write_manifest
+from bundle.datasets.manifest import ManifestRow, read_rows, write_manifest
 from bundle.network import RepMode
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
@@ -95,3 +96,33 @@ def test_metrics_are_those_of_the_voxels_inside_and_figures_are_drawn(run_workfl
     assert all(map(np.isfinite, measured.values())), json.dumps(measured)
     assert measured["r2"] == pytest.approx(1 - measured["mse"], abs=1e-4)  # targets have variance 1 inside
     assert abs(measured["mse"] - float(found["whole"]["mse"])) > 1e-3
+
+
+def test_half_of_the_patches_come_from_masked_stacks_and_are_cut_where_there_is_a_label(run_workflow, tmp_path):
+    for name, masked in (("masked", True), ("whole", False)):
+        write_dataset(tmp_path / name, 10, masked)
+    rows = [row for name in ("masked", "whole") for row in read_rows(tmp_path / name / "dataset.csv").values()]
+    folders = ["masked"] * len(SPLITS) + ["whole"] * len(SPLITS)
+    moved = [
+        replace(row, image=f"{folder}/{row.image}", target=f"{folder}/{row.target}")
+        for row, folder in zip(rows, folders, strict=True)
+    ]
+    write_manifest(
+        tmp_path / "dataset.csv",
+        [replace(row, label_mask=row.label_mask and f"masked/{row.label_mask}") for row in moved],
+    )
+    knobs = {**SMALL, "crop_size": [16, 32, 32], "patches_per_epoch": 4, "max_epochs": 1}
+    workflow = run_workflow(
+        ["train.yaml", "train_robust.yaml", "train_masks.yaml"],
+        "train",
+        **knobs,
+        dataset_dir=str(tmp_path),
+        output_dir=str(tmp_path / "run"),
+    )
+    parser = workflow.parser
+    assert list(parser.get_parsed_content("train#dataloader").sampler.weights) == pytest.approx([0.25] * 4)
+    for _ in range(5):
+        (patch,) = parser.get_parsed_content("train#dataset")[0]
+        assert patch["label"].shape == (1, 16, 32, 32)
+        assert 0 < float((~torch.isnan(patch["label"])).float().mean()) < 1
+    assert np.isfinite(float(table(tmp_path / "run" / "metrics.csv")[0]["val_mse"]))

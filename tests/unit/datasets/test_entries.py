@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from bundle.datasets.entries import check_tasks, read_entries
+from bundle.datasets.entries import check_tasks, read_entries, sampling_weights
 from bundle.datasets.manifest import ManifestRow, write_manifest
 from bundle.errors import BundleError
 
@@ -57,3 +57,20 @@ def test_a_task_without_a_training_stack_is_an_error_with_the_mend(dataset_dir):
 def test_the_path_of_the_csv_does_as_well(dataset_dir):
     path = dataset_dir / "dataset.csv"
     assert read_entries(path, "Test", ["dna"]) == read_entries(dataset_dir, "test", ["dna"])
+
+
+def test_stacks_with_a_label_mask_are_drawn_as_often_as_asked():
+    entries = [{"task_name": task} for task in ("dna", "zo1", "zo1")]
+    entries += [{"task_name": "dna", "label_mask": "a.tif"}, {"task_name": "zo1", "label_mask": "a.tif"}]
+    weights = sampling_weights(entries, {"dna": 3.0}, 0.25)
+    assert weights == pytest.approx([0.45, 0.15, 0.15, 0.1875, 0.0625])
+
+
+@pytest.mark.parametrize(
+    ("masks", "share", "found"),
+    [((0, 1), 1.0, "--masked_share above 0"), ((0, 0), 0.5, "none of the"), ((1, 1), 0.5, "all training stacks have")],
+)
+def test_a_share_of_masked_stacks_that_cannot_be_is_one_sentence(masks, share, found):
+    entries = [{"task_name": "dna", **({"label_mask": "a.tif"} if has else {})} for has in masks]
+    with pytest.raises(BundleError, match=found):
+        sampling_weights(entries, {}, share)
