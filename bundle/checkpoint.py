@@ -87,18 +87,19 @@ def _dense(value: Tensor) -> Tensor:
     return value
 
 
-def load_network(path: str | Path) -> RepMode | SpecializedRepMode:
+def load_network(path: str | Path, knob: str = "checkpoint") -> RepMode | SpecializedRepMode:
     """Build the network that a file of weights describes, in float32 on the CPU and in evaluation mode.
 
     Args:
         path: weights (.pt or .safetensors) of a RepMode or of a specialised net.
+        knob: what the path was given as, for the error.
 
     Raises:
         BundleError: if the file is missing, cannot be read without running its code, or describes no network of ours.
     """
     path = Path(path)
     if not path.is_file():
-        raise BundleError(f"There is no checkpoint {path}: give the path of a model.pt with --checkpoint.")
+        raise BundleError(f"There is no checkpoint {path}: give the path of a model.pt with --{knob}.")
     read = _read_safetensors if path.suffix == SAFETENSORS else _read_pt
     try:
         return build_network(*read(path))

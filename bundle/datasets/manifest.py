@@ -2,7 +2,10 @@
 
 import csv
 import difflib
-from collections.abc import Iterable, Sequence
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ from typing import Any
 from bundle.datasets.table import TableRow, listed_file, read_table
 from bundle.errors import BundleError
 from bundle.files import written_whole
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 PROBLEMS_SHOWN = 10
@@ -130,12 +135,41 @@ def read_manifest(path: str | Path, split: str, tasks: Sequence[str]) -> list[di
     path = Path(path).absolute()
     if split.casefold() not in SPLITS:
         raise BundleError(f"There is no split '{split}'; take one of {', '.join(SPLITS)}.")
-    rows = {line: row for line, row in read_rows(path).items() if row.split == split.casefold()}
+    every = read_rows(path)
+    rows = {line: row for line, row in every.items() if row.split == split.casefold()}
     if not rows:
         raise BundleError(f"The dataset manifest {path} has no row of the split '{split}'; give some rows that split.")
+    _tell_of_repeats(path, every, split.casefold())
     unknown = [(line, row.task) for line, row in rows.items() if match_task(row.task, tasks) not in tasks]
     _refuse(path, [(line, f"has the unknown task '{t}'; the known ones are {', '.join(tasks)}") for line, t in unknown])
     return [_entry(row, path, line, list(tasks)) for line, row in rows.items()]
+
+
+def _tell_of_repeats(path: Path, rows: Mapping[int, ManifestRow], split: str) -> None:
+    """Warn of stacks of a split that stand there twice with one label, or in another split as well."""
+    alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    places: dict[str, list[int]] = defaultdict(list)
+    for line, row in rows.items():
+        image, target = (os.path.abspath(listed_file(path, name)) for name in (row.image, row.target))
+        places[image].append(line)
+        if row.split == split:
+            alike[image, row.image_channel, row.task.casefold(), target, row.target_channel].append(line)
+    for lines in alike.values():
+        if len(lines) > 1:
+            row, listed = rows[lines[0]], ", ".join(map(str, lines))
+            logger.warning(
+                "%s with its %s stands in the lines %s of %s, so that it counts as often; leave one of them.",
+                *(row.image, row.task, listed, path.name),
+            )
+    for lines in places.values():
+        splits = [each for each in SPLITS if any(rows[line].split == each for line in lines)]
+        if split in splits and len(splits) > 1:
+            listed = ", ".join(map(str, lines))
+            logger.warning(
+                "%s stands in the splits %s (lines %s of %s), so that what is measured on it says nothing of new "
+                "stacks; leave it in one of them.",
+                *(rows[lines[0]].image, " and ".join(splits), listed, path.name),
+            )
 
 
 def _entry(row: ManifestRow, path: Path, line: int, tasks: list[str]) -> dict[str, Any]:

@@ -138,7 +138,8 @@ class EvaluationReport:
                 self.figures.keep(index, sample, output)
             else:
                 row, file = (self.stacks.data[index][key] for key in ("row", "file"))
-                self.stacks.fail(index, f"{row}: the prediction of {file} is not finite; give --amp False.")
+                advice = "give --amp False" if engine.amp else "check its grey values, or give another --checkpoint"
+                self.stacks.fail(index, f"{row}: the prediction of {file} is not finite; {advice}.")
 
     def write(self, engine: Engine) -> None:
         """Write all files.

@@ -1,6 +1,7 @@
 """The kinds of values that knobs take, and how each understands what people, YAML and Python write."""
 
 import ast
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 NOTHING = ("none", "null", "~", "")
 ONE_OF = "one of "
+BOUNDED = r"(?P<bare>whole number|number) (?P<side>from|above) (?P<least>[\d.]+)(?: to (?P<most>[\d.]+))?"
 WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 
 
@@ -119,8 +121,24 @@ KINDS: Mapping[str, Kind] = {
 
 
 def find_kind(name: str) -> Kind:
-    """Give the kind of a name: one of `KINDS`, or "one of a, b, c"."""
+    """Give the kind of a name: one of `KINDS`, "one of a, b, c", or as "whole number from 1" or "number from 0 to 1"."""
+    bounded = re.fullmatch(BOUNDED, name)
+    if bounded is not None:
+        most = math.inf if bounded["most"] is None else float(bounded["most"])
+        return _within(name, KINDS[bounded["bare"]], float(bounded["least"]), bounded["side"] == "from", most)
     return _choice(name.removeprefix(ONE_OF).split(", ")) if name.startswith(ONE_OF) else KINDS[name]
+
+
+def _within(name: str, kind: Kind, least: float, itself: bool, most: float) -> Kind:
+    """A kind of number in a range, with its least number itself or without it; infinity is in none."""
+
+    def read(value: Any) -> Any:
+        number = kind.read(value)
+        if not (least <= number if itself else least < number) or not number <= most or number == math.inf:
+            raise ValueError
+        return number
+
+    return Kind(f"a {name}", read)
 
 
 def _choice(ways: Sequence[str]) -> Kind:

@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 
 from bundle.errors import BundleError
-from bundle.knobs.kinds import KINDS, ONE_OF, find_kind, is_nothing, kind_of_default
+from bundle.knobs.kinds import BOUNDED, KINDS, ONE_OF, find_kind, is_nothing, kind_of_default
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BUNDLE_ROOT = "bundle_root"  # what MONAI asks every config for, no knob of ours
 COMMENTED = re.compile(r"^(?P<name>[A-Za-z]\w*):(?P<value>.*?)\s#\s(?P<comment>.*)$")
-KIND_AND_TEXT = re.compile(rf"(?P<kind>{'|'.join(KINDS)}|{ONE_OF}[^:]+): (?P<text>.*)")
+KIND_AND_TEXT = re.compile(rf"(?P<kind>{'|'.join(KINDS)}|{BOUNDED}|{ONE_OF}[^:]+): (?P<text>.*)")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.errors import BundleError
+from bundle.knobs.kinds import find_kind
 from bundle.knobs.knob import Knob
 
 FLAG = re.compile(r"--.+|-[a-zA-Z].*")  # a negative number is none
@@ -20,14 +21,20 @@ class Words:
     Attributes:
         options: the text of each option by its name, dashes in the name as underscores; "True" where none follows.
         loose: each word that belongs to no option, and the option before it, "" where there is none.
+        bare: names of the options that no value follows.
     """
 
     options: dict[str, str] = field(default_factory=dict)
     loose: list[tuple[str, str]] = field(default_factory=list)
+    bare: set[str] = field(default_factory=set)
 
 
 def read_words(words: Sequence[str]) -> Words:
-    """Sort words by `--name value`, `--name=value`, `--name` and `--noname`, as fire does."""
+    """Sort words by `--name value`, `--name=value`, `--name` and `--noname`, as fire does.
+
+    Raises:
+        BundleError: an option is given twice, of which fire would take the last.
+    """
     typed = Words()
     rest = list(words)
     name = ""
@@ -38,9 +45,11 @@ def read_words(words: Sequence[str]) -> Words:
             continue
         name, equals, value = word.lstrip("-").partition("=")
         name = name.replace("-", "_")
-        if not equals:
-            value = rest.pop(0) if rest and not FLAG.fullmatch(rest[0]) else "True"
-        typed.options[name] = value
+        if name in typed.options:
+            raise BundleError(f"--{name} is given twice; give it once (several values of one option by commas).")
+        if not equals and (not rest or FLAG.fullmatch(rest[0])):
+            typed.bare.add(name)
+        typed.options[name] = value if equals else "True" if name in typed.bare else rest.pop(0)
     return typed
 
 
@@ -52,7 +61,13 @@ def monai_words() -> Words | None:
 
 
 def word_of(knob: Knob, typed: Words) -> str | None:
-    """Give the word that was typed for a knob, "False" for --noname and --no-name; None where there is none."""
+    """Give the word that was typed for a knob, "False" for --noname and --no-name; None where there is none.
+
+    Raises:
+        BundleError: no value follows an option that is no flag.
+    """
+    if knob.name in typed.bare and knob.kind != "flag":
+        raise BundleError(f"--{knob.name} is given without a value; give {find_kind(knob.kind).wanted} behind it.")
     if knob.name in typed.options:
         return typed.options[knob.name]
     negated = any(typed.options.get(f"no{dash}{knob.name}") == "True" for dash in ("", "_"))

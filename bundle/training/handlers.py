@@ -125,13 +125,14 @@ class BestNetworkSaver:
         """Save the network if this validation is the best.
 
         Raises:
-            BundleError: the key metric is not a finite number.
+            BundleError: the key metric of a volume is not a finite number, which MONAI's mean passes over.
         """
         name = engine.state.key_metric_name
         value = engine.state.metrics[name]
-        if not math.isfinite(value):
+        if not torch.isfinite(engine.state.metric_details[name]).all():
             raise BundleError(
-                f"{name} became {value} in the validation after epoch {engine.state.epoch}; lower --learning_rate."
+                f"{name} is not finite for all stacks in the validation after epoch {engine.state.epoch}; lower "
+                "--learning_rate, or switch mixed precision off with --amp False."
             )
         if engine.state.best_metric_epoch == engine.state.epoch and distributed.get_rank() == 0:
             save_network(self.network, self.path, overwrite=True)

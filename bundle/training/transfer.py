@@ -37,7 +37,7 @@ def start_from(network: RepMode, path: str | Path | None, goes_on: bool = False)
     if goes_on:
         logger.info("The run goes on from its own last.pt; %s is not loaded again", path)
         return
-    source = load_network(path)
+    source = load_network(path, "init_checkpoint")
     if not isinstance(source, RepMode):
         raise BundleError(f"{path} is a compact net, without experts to train; give a trained network, which fits.")
     differences = source.description.differences(network.description)

@@ -79,9 +79,11 @@ class WindowInferer(SlidingWindowInfererAdapt):  # type: ignore[misc]
         progress: bool = False,
     ) -> None:
         sizes = check_roi_size(roi_size)
-        overlaps = [overlap] if isinstance(overlap, (int, float)) else list(overlap)
-        if len(overlaps) not in (1, 3) or not all(0 <= share < 1 for share in overlaps):
-            raise BundleError(f"overlap is {overlap}, but windows overlap by a share from 0 to below 1; give 0.5, say.")
+        overlaps = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)
+        if len(overlaps) != 3 or not all(0 <= share < 1 for share in overlaps):
+            raise BundleError(
+                f"overlap is {overlap}, but windows overlap by a share from 0 to below 1; give --overlap 0.5, say."
+            )
         if not isinstance(sw_batch_size, int) or sw_batch_size < 1:
             raise BundleError(f"sw_batch_size is {sw_batch_size}, but it counts windows; give a whole number from 1.")
         super().__init__(

@@ -106,6 +106,8 @@ def test_a_report_is_not_overwritten_unasked(evaluate, tmp_path):
     [
         ({"checkpoint": "/nowhere/model.pt"}, "/nowhere/model.pt"),
         ({"dataset_dir": "/nowhere"}, "/nowhere/dataset.csv"),
+        ({"roi_size": 0}, "roi_size is 0"),
+        ({"default_spacing": 0}, "default_spacing 0"),
         ({"split": "holdout"}, "--split is 'holdout'; give one of train"),
         ({"tasks": ["lamin_b1"]}, "There is no task 'lamin_b1': choose from zo1, tom20, dna"),
     ],
@@ -192,12 +194,13 @@ def test_where_nothing_can_be_measured_there_is_no_report(evaluate, flawed_dir, 
         assert not list((tmp_path / "report").glob("*"))
 
 
-def test_a_prediction_that_is_not_finite_is_no_measurement(evaluate, checkpoint, tmp_path):
+def test_a_prediction_that_is_not_finite_is_no_measurement(evaluate, checkpoint, tmp_path, caplog):
     state = torch.load(checkpoint, weights_only=True)
     state["unet.last.gate.linear.bias"][:] = torch.nan
     torch.save(state, tmp_path / "broken.pt")
     sentence = sentence_of(evaluate, tmp_path / "report", checkpoint=str(tmp_path / "broken.pt"))
     assert sentence.startswith("3 of 3 stacks could not be measured")
+    assert "--amp" not in caplog.text
     assert not list((tmp_path / "report").glob("*"))
 
 

@@ -92,7 +92,14 @@ def test_resume_false_does_not_resume(typed, capsys):
         (["--overwrite", "flase"], "--overwrite is 'flase'; give True or False."),
         (["--overwrite", "$True"], "--overwrite is '$True'; give True or False."),
         (["--quality", "best"], "--quality is 'best'; give one of fast, paper."),
-        (["--sw_batch_size", "two"], "--sw_batch_size is 'two'; give a whole number."),
+        (["--sw_batch_size", "two"], "--sw_batch_size is 'two'; give a whole number from 1."),
+        (["--sw_batch_size", "0"], "--sw_batch_size is '0'; give a whole number from 1."),
+        (["--memory_budget", "inf"], "--memory_budget is 'inf'; give a number above 0."),
+        (["--tasks"], "--tasks is given without a value; give a name or several, such as dna,tom20 behind it."),
+        (
+            ["--tasks", "dna", "--tasks=tom20"],
+            "--tasks is given twice; give it once (several values of one option by commas).",
+        ),
         (
             ["--input", "a.tif", "b.tif"],
             "The word 'b.tif' belongs to no option; put quotes around a pattern or a path with spaces: "

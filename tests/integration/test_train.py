@@ -15,6 +15,7 @@ from monai.bundle import ConfigWorkflow
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bundle.checkpoint import load_network
+from bundle.datasets.cache import StackCache
 from bundle.datasets.manifest import ManifestRow, read_rows, write_manifest
 from bundle.errors import find_sentence
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
@@ -303,6 +304,7 @@ def test_a_damaged_state_is_an_error(train, tmp_path):
         ({"tasks": ["dna", "lamin_b1"]}, "no training stack of lamin_b1"),
         ({"patches_per_stack": 3}, "multiple of --patches_per_stack"),
         ({"learning_rate": 1e30}, "lower --learning_rate"),
+        ({"learning_rate": 1e30, "validation_interval": 1, "batch_size": 8}, "val_mse is not finite"),
         ({"roi_size": [30, 32, 32]}, "roi_size"),
         ({"patch_size": [16, 16, 20]}, "--patch_size"),
         ({"patch_size": [16, 16, 20], "roi_size": [16, 32, 32]}, "--patch_size"),
@@ -312,6 +314,21 @@ def test_a_damaged_state_is_an_error(train, tmp_path):
 def test_bad_input_is_one_sentence_and_leaves_no_weights(train, tmp_path, overrides, expected):
     assert expected in sentence_of(train, tmp_path, **overrides)
     assert not (tmp_path / "model.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"roi_size": [30, 32, 32]}, "--roi_size"),
+        ({"roi_size": 0}, "roi_size is 0"),
+        ({"overlap": [0.5]}, "--overlap"),
+        ({"tasks": ["dna", "lamin_b1"]}, "no training stack of lamin_b1"),
+        ({"init_checkpoint": "/nowhere/model.pt"}, "give the path of a model.pt with --init_checkpoint"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_told_before_a_stack_is_read(train, tmp_path, monkeypatch, overrides, expected):
+    monkeypatch.setattr(StackCache, "set_data", lambda *_: pytest.fail("stacks are read"))
+    assert expected in sentence_of(train, tmp_path, **overrides)
 
 
 def test_monai_finds_every_property(dataset_dir):

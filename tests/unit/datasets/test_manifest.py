@@ -110,3 +110,31 @@ def test_a_stack_of_a_file_of_several_and_paths_of_windows(folder):
     text = HEADER + "train;dna;day 1\\b.czi[scene=1];;day 1\\b.czi[scene=1];\n".replace(";", ",")
     (entry,) = read_manifest(write(folder, text), "train", ["dna"])
     assert entry["image"] == entry["target"] == f"{folder}/day 1/b.czi[scene=1]"
+
+
+def write_rows(folder, *rows):
+    path = folder / "dataset.csv"
+    write_manifest(path, [ManifestRow(split, task, image, "0", image, "1") for split, task, image in rows])
+    return path
+
+
+def test_a_stack_that_counts_twice_is_said(tmp_path, caplog):
+    path = write_rows(tmp_path, ("test", "dna", "a.tif"), ("test", "er", "a.tif"), ("test", "DNA", "./a.tif"))
+    assert len(read_manifest(path, "test", ["dna", "er"])) == 3
+    assert caplog.messages == [
+        "a.tif with its dna stands in the lines 2, 4 of dataset.csv, so that it counts as often; leave one of them."
+    ]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_stack_in_two_splits_is_said(tmp_path, caplog, split):
+    path = write_rows(tmp_path, ("train", "dna", "a.tif"), ("validation", "dna", "b.tif"), ("test", "er", "a.tif"))
+    read_manifest(path, split, ["dna", "er"])
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("a.tif stands in the splits train and test (lines 2, 4 of dataset.csv)")
+
+
+def test_splits_without_a_common_stack_need_no_word(tmp_path, caplog):
+    path = write_rows(tmp_path, ("train", "dna", "a.tif"), ("train", "er", "a.tif"), ("test", "dna", "b.tif"))
+    read_manifest(path, "train", ["dna", "er"])
+    assert not caplog.messages

@@ -30,6 +30,23 @@ def test_what_is_not_of_the_kind_is_refused_by_name(kind, value):
         read(kind, value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "inside", "outside"),
+    [
+        ("whole number from 1", ["1", 7, 2.0], ["0", -1, 1.5, "inf"]),
+        ("whole number from 0", ["0", 3], ["-1"]),
+        ("number above 0", ["0.001", 3], [0, "-2", "nan", "inf"]),
+        ("number from 0 to 1", [0, "0.5", 1.0], ["1.01", -0.1, "nan"]),
+    ],
+)
+def test_numbers_in_a_range(kind, inside, outside):
+    for value in inside:
+        assert read(kind, value) == float(value)
+    for value in outside:
+        with pytest.raises(BundleError, match=f"; give a {kind}"):
+            read(kind, value)
+
+
 @pytest.mark.parametrize("word", ["None", "none", "null", "NULL", "~", None])
 def test_words_for_nothing_where_a_knob_can_be_nothing(word):
     assert read("names", word, default=None) is None

@@ -2,7 +2,9 @@ import sys
 
 import pytest
 
-from bundle.knobs.words import monai_words, read_words
+from bundle.errors import BundleError
+from bundle.knobs import Knob
+from bundle.knobs.words import monai_words, read_words, word_of
 
 
 def test_every_way_to_write_an_option():
@@ -15,6 +17,20 @@ def test_every_way_to_write_an_option():
         "overwrite": "True",
     }
     assert typed.loose == []
+    assert typed.bare == {"noresume", "overwrite"}
+
+
+def test_an_option_that_is_given_twice_is_an_error():
+    with pytest.raises(BundleError, match="--output_dir is given twice"):
+        read_words(["--output_dir", "a", "--output-dir=b"])
+
+
+@pytest.mark.parametrize("words", [["--output_dir"], ["--output_dir", "--overwrite"]])
+def test_only_a_flag_needs_no_value(words):
+    typed = read_words(words)
+    with pytest.raises(BundleError, match="--output_dir is given without a value; give a path"):
+        word_of(Knob("output_dir", "predictions", "path", ""), typed)
+    assert word_of(Knob("overwrite", False, "flag", ""), read_words(["--overwrite"])) == "True"
 
 
 def test_words_that_a_shell_made_of_a_pattern_are_loose():

@@ -137,10 +137,12 @@ def test_a_log_of_other_tasks_is_not_mixed_in(tmp_path, evaluator):
         log_epochs(tmp_path / "metrics.csv", evaluator, max_epochs=1)
 
 
-def test_a_validation_that_is_not_a_number_is_not_kept(tmp_path, evaluator):
-    evaluator.state.metrics = {"val_mse": math.nan}
+@pytest.mark.parametrize("of_volumes", [[math.nan, math.nan], [0.5, math.inf]])
+def test_a_validation_that_is_not_a_number_is_not_kept(tmp_path, evaluator, of_volumes):
+    evaluator.state.metrics = {"val_mse": 0.0}  # MONAI's mean of no number
+    evaluator.state.metric_details = {"val_mse": torch.tensor(of_volumes).view(-1, 1)}
     evaluator.state.epoch = evaluator.state.best_metric_epoch = 1
-    with pytest.raises(BundleError, match="val_mse became nan"):
+    with pytest.raises(BundleError, match="val_mse is not finite for all stacks"):
         BestNetworkSaver(tmp_path / "model.pt", network=None)(evaluator)
     assert not list(tmp_path.iterdir())
 
