@@ -150,7 +150,7 @@ def _tell_of_repeats(path: Path, rows: Mapping[int, ManifestRow], split: str) ->
     alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
     places: dict[str, list[int]] = defaultdict(list)
     for line, row in rows.items():
-        image, target = (os.path.abspath(listed_file(path, name)) for name in (row.image, row.target))
+        image, target = (os.path.normpath(listed_file(path, name)) for name in (row.image, row.target))
         places[image].append(line)
         if row.split == split:
             alike[image, row.image_channel, row.task.casefold(), target, row.target_channel].append(line)

@@ -121,7 +121,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def find_kind(name: str) -> Kind:
-    """Give the kind of a name: one of `KINDS`, "one of a, b, c", or as "whole number from 1" or "number from 0 to 1"."""
+    """Give the kind of a name: one of `KINDS`, "one of a, b, c", or a range such as "whole number from 1"."""
     bounded = re.fullmatch(BOUNDED, name)
     if bounded is not None:
         most = math.inf if bounded["most"] is None else float(bounded["most"])

@@ -326,7 +326,9 @@ def test_bad_input_is_one_sentence_and_leaves_no_weights(train, tmp_path, overri
         ({"init_checkpoint": "/nowhere/model.pt"}, "give the path of a model.pt with --init_checkpoint"),
     ],
 )
-def test_what_is_wrong_with_the_command_is_told_before_a_stack_is_read(train, tmp_path, monkeypatch, overrides, expected):
+def test_what_is_wrong_with_the_command_is_told_before_a_stack_is_read(
+    train, tmp_path, monkeypatch, overrides, expected
+):
     monkeypatch.setattr(StackCache, "set_data", lambda *_: pytest.fail("stacks are read"))
     assert expected in sentence_of(train, tmp_path, **overrides)
 

@@ -92,7 +92,9 @@ def test_an_impossible_window_is_an_error(roi_size):
         WindowInferer(roi_size=roi_size)
 
 
-@pytest.mark.parametrize("options", [{"overlap": 1}, {"overlap": -0.1}, {"overlap": [0.5, 0.5]}, {"overlap": [0.5]}, {"sw_batch_size": 0}])
+@pytest.mark.parametrize(
+    "options", [{"overlap": 1}, {"overlap": -0.1}, {"overlap": [0.5, 0.5]}, {"overlap": [0.5]}, {"sw_batch_size": 0}]
+)
 def test_other_impossible_options_are_errors(options):
     with pytest.raises(BundleError, match=next(iter(options))):
         WindowInferer(roi_size=16, **options)
