@@ -11,6 +11,7 @@ from monai.data import IterableDataset
 from monai.engines import SupervisedEvaluator
 from tqdm import tqdm
 
+from bundle.predicting.adaptation import Adaptation
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import BlockPart, StackOpener, StackPrediction
@@ -35,9 +36,10 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         opener: opens the stacks.
         saving: stores the blocks and writes the files.
         progress: whether bars over the windows are shown.
+        adaptation: makes a network of its own for each stack; None = all have the run's.
     """
 
-    unrecorded = ("data", "run", "opener", "saving", "progress")
+    unrecorded = ("data", "run", "opener", "saving", "progress", "adaptation")
 
     def __init__(
         self,
@@ -46,12 +48,14 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         opener: StackOpener,
         saving: SaveBlockd,
         progress: bool = True,
+        adaptation: Adaptation | None = None,
     ) -> None:
         super().__init__(data=data.inputs, transform=transform)
         self.run = data
         self.opener = opener
         self.saving = saving
         self.progress = progress
+        self.adaptation = adaptation
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the blocks that can be preprocessed."""
@@ -84,6 +88,8 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         for path in self.run.pending:
             try:
                 prediction = self.opener.open(path)
+                if self.adaptation is not None and prediction.blocks:
+                    prediction.network = self.adaptation(prediction, self.transform)
                 yield path, prediction
                 for block in prediction.blocks:
                     if path in self.run.failures:

@@ -68,8 +68,9 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         self.current: StackPrediction | None = None
 
     def begin(self, prediction: StackPrediction, progress: bool) -> None:
-        """Take the blocks that follow for those of a stack, and show a bar over its windows."""
+        """Take the blocks that follow for those of a stack and of its network, and show a bar over its windows."""
         self.current = prediction
+        self.inferer.network = prediction.network
         self.inferer.tell = count_windows(prediction, progress)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

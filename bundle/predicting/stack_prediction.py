@@ -24,6 +24,7 @@ from bundle.preprocessing.image_statistics import ImageStatistics
 from bundle.preprocessing.resample_transform import BOX, GRID_SHAPE, REGION, RESAMPLED_REGION, as_ends
 from bundle.preprocessing.resampling import Grid
 from bundle.preprocessing.zscore import STATISTICS
+from bundle.runtimes import Engine
 from bundle.stacks.channel import choose_channel
 from bundle.stacks.pixel_size import warn_of_far_spacing
 from bundle.stacks.stack import StackPart, StackReader, stack_metadata, tell_of_stack
@@ -49,6 +50,7 @@ class StackPrediction:
         volume: what they fill.
         channels: what each channel of the volume holds.
         metadata: of the whole stack, see `stack_metadata`.
+        network: what predicts it; None = the run's network.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class StackPrediction:
     volume: PredictedVolume
     channels: list[StoredChannel]
     metadata: dict[str, Any]
+    network: Engine | None = None
 
     @property
     def description(self) -> dict[str, Any]:

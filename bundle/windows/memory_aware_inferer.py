@@ -94,13 +94,14 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     Attributes:
         windows: the windows of the last prediction.
         tell: called with the number of windows that are done, as they are.
+        network: what predicts the windows in place of the network that a call brings; None = that one.
 
     Raises:
         BundleError: an impossible roi_size, overlap, sw_batch_size or window_budget.
     """
 
     # The last windows follow from the rest and the stack.
-    unrecorded = ("sw_batch_size", "device", "windows", "tell")
+    unrecorded = ("sw_batch_size", "device", "windows", "tell", "network")
 
     def __init__(
         self,
@@ -125,6 +126,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         self.device = torch.device(device)
         self.window_budget = window_budget
         self.tell: Callable[[int], object] = lambda _: None
+        self.network: Callable[..., torch.Tensor] | None = None
         self.windows = self._make((DIVISOR, DIVISOR, DIVISOR))  # checks the options, before any stack is known
 
     def _make(self, roi_size: Sequence[int]) -> WindowInferer:
@@ -177,8 +179,10 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         shape = inputs.shape[2:] if whole is None else np.asarray(whole).reshape(-1, 3)[0].tolist()
         windows = self.fit(shape)
 
+        predict = self.network or network
+
         def counted(patches: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
-            prediction = network(patches, *rest, **more)
+            prediction = predict(patches, *rest, **more)
             self.tell(len(patches))
             return prediction
 

@@ -67,6 +67,8 @@ def load(path):
         ((40, 33, 24), SPACING, {"output_grid": "network", "include_input": True}),
         ((20, 33, 24), SPACING, {"output_units": "camera", "tasks": ["dna"]}),
         ((1, 20, 24), SPACING, {"tasks": ["zo1"]}),
+        ((40, 40, 36), SPACING, {"adapt": True}),
+        ((20, 33, 24), SPACING, {"adapt": True, "zscore_order": "after", "tasks": ["zo1", "dna"]}),
     ],
 )
 def test_blocks_give_the_prediction_of_the_whole(checkpoint, monkeypatch, shape, spacing, options):

@@ -33,6 +33,7 @@ OTHER_VALUES = {
     "engine": "openvino",
     "precision": "bf16",
     "calibration": "cell.tif",
+    "adapt": True,
 }
 """Of the knobs that a prediction depends on, each with a value that it does not have otherwise."""
 NOT_RECORDED = {

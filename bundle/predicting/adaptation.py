@@ -1,0 +1,172 @@
+"""A network that follows a stack: its batch norm takes part of its statistics from the stack itself, without a label.
+
+Light, focus and noise of another microscope shift what every layer gives. The statistics by which batch norm takes such
+shifts out are the training's; here they are mixed with those of the stack that is predicted. They come from windows
+whose places follow from the stack's shape alone, so that a prediction is the same whole and in blocks.
+"""
+
+import copy
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from bundle.errors import BundleError
+from bundle.network import RepMode
+from bundle.network.gate import choose_tasks
+from bundle.network.unet import DIVISOR
+from bundle.predicting.blocks import RIM, Block
+from bundle.predicting.stack_prediction import BlockPart, StackPrediction
+from bundle.preprocessing.resampling import Region, needed_region
+from bundle.runtimes import Engine
+
+logger = logging.getLogger(__name__)
+
+SHARE = 0.5
+"""Of the stack's own statistics. With all of them some real stacks are predicted worse than with none."""
+WINDOW_SIZE = (32, 128, 128)
+MOST_WINDOWS = 8
+
+
+class Adaptation:
+    """Makes an engine for each stack, whose batch norm has statistics between those of training and of the stack.
+
+    Args:
+        network: the trained network, with its experts and its batch norm.
+        tasks: names of the tasks to predict; None takes all.
+        make: makes an engine of a specialised net, called with `network=`.
+        device: where the network runs.
+        share: of the stack's own statistics, from 0 (those of training) to 1.
+        window_size: voxels (Z, Y, X) that statistics are taken from at a time.
+        most_windows: how many of them are looked at; of a larger stack, some that lie evenly in it.
+    """
+
+    unrecorded = ("make", "device")  # described with the run's own engine; of no consequence
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tasks: Sequence[str] | str | None,
+        make: Callable[..., Engine],
+        device: torch.device | str = "cpu",
+        share: float = SHARE,
+        window_size: Sequence[int] = WINDOW_SIZE,
+        most_windows: int = MOST_WINDOWS,
+    ) -> None:
+        self.network = network
+        self.tasks = tasks
+        self.make = make
+        self.device = torch.device(device)
+        self.share = share
+        self.window_size = tuple(window_size)
+        self.most_windows = most_windows
+
+    def check(self) -> None:
+        """Check that the network can be adapted.
+
+        Raises:
+            BundleError: it is an exported net, whose batch norm is folded into its kernels.
+        """
+        if not isinstance(self.network, RepMode):
+            raise BundleError(
+                "The checkpoint is an exported net, whose batch norm is folded into its kernels and cannot be adapted; "
+                "give the trained network it was made from with --checkpoint, or leave --adapt out."
+            )
+
+    def __call__(self, prediction: StackPrediction, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Engine:
+        """Make the engine for a stack that is open and measured.
+
+        Args:
+            prediction: the stack.
+            transform: the prediction's own preprocessing.
+        """
+        windows = list(self._windows(prediction, transform))
+        logger.info("%s: batch norm follows %d windows of the stack", prediction.path, len(windows))
+        assert isinstance(self.network, RepMode), "check comes first"
+        tasks = choose_tasks(self.tasks, self.network.tasks)
+        net = self.network.specialize(tasks)
+        for number, task in enumerate(tasks):
+            adapted = adapt_batch_norm(self.network, task, windows, self.share, self.device)
+            net.unets[number] = adapted.cpu().specialize([task]).unets[0]
+        return self.make(network=net)
+
+    def _windows(
+        self, prediction: StackPrediction, transform: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Iterator[Tensor]:
+        """Read windows (1, 1, Z, Y, X) of the network's grid, z-scored as they are for the prediction."""
+        light = prediction.light
+        for region in window_places(light.network.shape, self.window_size, self.most_windows):
+            depth, *plane = needed_region(light.own, light.network, region)
+            rows, columns = (
+                slice(max(0, part.start - RIM), min(length, part.stop + RIM))
+                for part, length in zip(plane, light.own.shape[1:], strict=True)
+            )
+            block = Block(box=region, windows=region, source=(depth, rows, columns), window_count=1)
+            image = torch.as_tensor(transform({"image": BlockPart(prediction, block)})["image"], dtype=torch.float32)
+            yield fill_up(image[None])
+
+
+def window_places(shape: Sequence[int], window_size: Sequence[int], most: int) -> list[Region]:
+    """Say where windows lie that cover a stack, or lie evenly in one that is larger.
+
+    Args:
+        shape: of the stack, in voxels (Z, Y, X).
+        window_size: of a window; shorter along an axis that has fewer voxels, by multiples of 16 where it has 16.
+        most: how many windows there may be.
+    """
+    along = []
+    for length, wanted in zip(shape, window_size, strict=True):
+        size = min(wanted, length - length % DIVISOR if length > DIVISOR else length)
+        starts = np.linspace(0, length - size, -(-length // size)).round().astype(int)
+        along.append([slice(int(start), int(start) + size) for start in starts])
+    places = list(itertools.product(*along))
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))
+    return [places[index] for index in chosen]
+
+
+def fill_up(image: Tensor) -> Tensor:
+    """Fill an image (1, 1, Z, Y, X) up with zeros to multiples of 16, to 32 columns as batch norm needs two voxels."""
+    missing = [-size % DIVISOR for size in image.shape[2:]]
+    if image.shape[-1] + missing[-1] == DIVISOR:
+        missing[-1] += DIVISOR
+    return pad(image, [margin for size in reversed(missing) for margin in (0, size)])
+
+
+@torch.no_grad()
+def adapt_batch_norm(
+    network: RepMode, task: str, windows: Sequence[Tensor], share: float, device: torch.device | str = "cpu"
+) -> RepMode:
+    """Copy a network, its batch norm with statistics mixed of its own and of what windows give for a task.
+
+    Args:
+        network: in evaluation mode; it stays as it is.
+        task: name of the task.
+        windows: images (1, 1, Z, Y, X), z-scored, each axis a multiple of 16.
+        share: of the windows' statistics.
+        device: where to compute.
+
+    Returns:
+        The copy, on the device, in evaluation mode; it keeps the fingerprint of the network.
+    """
+    adapted = copy.deepcopy(network).to(device).eval()
+    norms = [module for module in adapted.modules() if isinstance(module, nn.BatchNorm3d)]
+    trained = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]  # type: ignore[union-attr]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all windows
+        norm.train()
+    for window in windows:
+        adapted(window.to(device), task)
+    for norm, (mean, variance) in zip(norms, trained, strict=True):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.lerp_(mean, 1 - share)
+        norm.running_var.lerp_(variance, 1 - share)
+    adapted.eval()
+    adapted.come_from(network)
+    return adapted
