@@ -34,7 +34,7 @@ def write_stack(path: Path, shape: Sequence[int], spacing: Sequence[float]) -> N
         level[:, start : start + depth] = generator.integers(1000, 2000, (1, depth, *shape[1:]), dtype=np.uint16)
 
 
-def predict(stack: str, output_dir: str, memory_budget: float | None, threads: int, knobs: str) -> None:
+def predict(stack: str, output_dir: str, memory_budget: float | None, threads: int, knobs: dict[str, Any]) -> None:
     """Predict one stack in this process and print its time in seconds and its peak resident memory in bytes."""
     torch.set_num_threads(threads)
     start, start_of_processor = time.perf_counter(), time.process_time()
@@ -46,7 +46,7 @@ def predict(stack: str, output_dir: str, memory_budget: float | None, threads: i
         memory_budget=memory_budget,
         output_format="ome-zarr",
         device="cpu",
-        **json.loads(knobs),
+        **knobs,
     )
     figures = {
         "seconds": time.perf_counter() - start,
@@ -104,7 +104,7 @@ def measure(
 
 def _start(stack: Path, output_dir: Path, budget: float | None, threads: int, knobs: dict[str, Any]) -> dict[str, Any]:
     """Predict one stack in a process of its own."""
-    arguments = [str(stack), str(output_dir), str(budget), str(threads), repr(json.dumps(knobs))]
+    arguments = [str(stack), str(output_dir), str(budget), str(threads), json.dumps(knobs)]
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.large_stacks", "predict", *arguments],
         check=True,

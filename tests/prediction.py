@@ -1,5 +1,6 @@
 """Predictions by the inference config, as a person starts them, for the tests that look at what comes out."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from monai.bundle import run
 
 from bundle.errors import find_sentence
-from bundle.predicting import saving, stack_prediction
+from bundle.predicting import blocks, saving, stack_prediction
 from bundle.predicting.blocks import BlockPlan
 
 CONFIG = Path(__file__).parents[1] / "configs" / "inference.yaml"
@@ -34,6 +35,7 @@ def cut(monkeypatch: pytest.MonkeyPatch, *cuts: int) -> None:
     chunks = (8, 16, 16)
     for module in (stack_prediction, saving):
         monkeypatch.setattr(module, "CHUNKS", chunks)
+    monkeypatch.setattr(blocks, "SLAB", math.prod(chunks))  # and read in several slabs
 
     def fit(plan: BlockPlan, *_: Any) -> tuple[int, ...]:
         most = (-(-length // chunk) for length, chunk in zip(plan.output.shape, chunks, strict=True))

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from bundle.errors import BundleError
 from bundle.preprocessing.resampling import Grid, Region, needed_along
 
 RIM = 2  # rows and columns beyond what is needed, by which padding is told from an image that has its value
+SLAB = 2**24  # voxels of the file that are read and resampled at a time
 GROWTH = 1.25  # of the number of cuts between two tries: a stack of a terabyte has hundreds along an axis
 
 
@@ -59,12 +60,17 @@ class BlockCost:
     def bytes_of(self, windows: Sequence[int], source: Sequence[int]) -> int:
         """Estimate the bytes of a block from the shapes (Z, Y, X) of what it computes and reads.
 
-        Read voxels are held in the file's dtype, twice since the next block is read meanwhile, and in float32, before
-        and while they are resampled; on the network's grid, the image twice, a sum a task and one of weights. The
-        prediction is stored by the chunk.
+        Voxels are read in slabs, in the file's dtype and in float32 before and while they are resampled; on the
+        network's grid, the image is there twice, since the next block is read meanwhile, and a third time while its
+        slabs are joined, beside a sum a task and one of weights. The prediction is stored by the chunk.
         """
-        read, computed = map(math.prod, (source, windows))
-        return int(read * (2 * self.read + 4 + 4) + computed * 4 * (self.tasks + 3) + self.kept + self.windows)
+        computed, slab = math.prod(windows), slab_depth(source) * math.prod(source[1:])
+        return int(slab * (self.read + 3 * 4) + computed * 4 * (self.tasks + 4) + self.kept + self.windows)
+
+
+def slab_depth(source: Sequence[int]) -> int:
+    """How many slices of a region of a file (Z, Y, X) are read at a time."""
+    return min(source[0], max(1, SLAB // math.prod(source[1:])))
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,28 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
         return [0]
     interval = max(1, int(window * (1 - overlap)))
     return [place.start for (place,) in dense_patch_slices((size,), (window,), (interval,))]
+
+
+def slabs_of(block: Block, own: Grid, network: Grid) -> list[Block]:
+    """Cut what a block's windows see into slabs that are read and resampled one at a time, in the order of z.
+
+    Args:
+        block: the block.
+        own: grid of the file.
+        network: grid on which the network works.
+    """
+    slices, rows, columns = block.windows
+    _, source_rows, source_columns = block.source
+    read = slab_depth([_length(part) for part in block.source]) / (network.spacing[0] / own.spacing[0])
+    depth = max(1, int(read))
+    slabs = []
+    for start in range(slices.start, slices.stop, depth):
+        stop = min(start + depth, slices.stop)
+        seen = slice(*needed_along(own, network, 0, start, stop))
+        slabs.append(
+            replace(block, windows=(slice(start, stop), rows, columns), source=(seen, source_rows, source_columns))
+        )
+    return slabs
 
 
 @dataclass(frozen=True)
@@ -184,9 +212,7 @@ class BlockPlan:
         starts = self._starts[axis]
         touching = starts[(starts < high) & (starts + window > low)]
         windows = slice(int(touching[0]), min(int(touching[-1]) + window, size))
-        first, end = needed_along(self.own, self.network, axis, windows.start, windows.stop)
-        seen = needed_along(self.own, self.output, axis, start, stop)  # of the transmitted light beside the prediction
-        low, high = min(first, seen[0]), max(end, seen[1])
+        low, high = needed_along(self.own, self.network, axis, windows.start, windows.stop)
         if axis:
             low, high = max(0, low - RIM), min(self.own.shape[axis], high + RIM)
         return _Part(slice(start, stop), windows, slice(low, high), len(touching))

@@ -1,20 +1,25 @@
 """The blocks of a run's stacks one after the other, read ahead; a stack that fails leaves the others."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
-from monai.data import IterableDataset
+import torch
+from monai.data import IterableDataset, MetaTensor
 from monai.engines import SupervisedEvaluator
+from monai.utils import TraceKeys
 from tqdm import tqdm
 
 from bundle.predicting.adaptation import Adaptation
+from bundle.predicting.blocks import Block, slabs_of
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import BlockPart, StackOpener, StackPrediction
+from bundle.preprocessing.resample_transform import REGION, as_ends
+from bundle.preprocessing.resampling import Region
 
 logger = logging.getLogger(__name__)
 
@@ -94,19 +99,42 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
                 for block in prediction.blocks:
                     if path in self.run.failures:
                         break
-                    yield path, self.transform({"image": BlockPart(prediction, block)})
+                    yield path, self._preprocess(prediction, block)
             except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
                 yield path, error
+
+    def _preprocess(self, prediction: StackPrediction, block: Block) -> dict[str, Any]:
+        """Preprocess what a block's windows see, slab by slab: the file's voxels are never there all at once."""
+        own, network = prediction.light.own, prediction.light.network
+        slabs = [self.transform({"image": BlockPart(prediction, slab)}) for slab in slabs_of(block, own, network)]
+        image = join_slabs([slab["image"] for slab in slabs], block.windows)
+        return {**slabs[0], "image": image}
+
+
+def join_slabs(slabs: Sequence[MetaTensor], region: Region) -> MetaTensor:
+    """Join the preprocessed slabs (1, z, Y, X) of a block to the image of its windows, which cover a region.
+
+    Whatever was done to the slabs can be undone as if it had been done to the image.
+    """
+    image = MetaTensor(torch.cat([slab.as_tensor() for slab in slabs], dim=1)).copy_meta_from(slabs[0])
+    image.meta[REGION] = as_ends(region)
+    for applied in image.applied_operations:
+        if REGION in applied[TraceKeys.EXTRA_INFO]:
+            applied[TraceKeys.EXTRA_INFO][REGION] = as_ends(region).tolist()
+    return image
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield what an iterator gives, which makes the next item in a thread meanwhile."""
     end = object()
-    with ThreadPoolExecutor(max_workers=1) as worker:
+    worker = ThreadPoolExecutor(max_workers=1)
+    try:
         following = worker.submit(next, items, end)
         while (item := following.result()) is not end:
             following = worker.submit(next, items, end)
             yield item  # type: ignore[misc]
+    finally:  # not awaited: where nobody asks for more, it may be the worker itself that throws this generator away
+        worker.shutdown(wait=False, cancel_futures=True)
 
 
 class StackEvaluator(SupervisedEvaluator):  # type: ignore[misc]

@@ -174,8 +174,6 @@ class StackOpener:
         windows = self.inferer.fit(light.network.shape)
         plan = BlockPlan(light.own, light.network, grid, windows.roi_size, tuple(self.inferer.overlap), CHUNKS)
         blocks, memory, in_memory = self._cut(path, light, plan, self.inferer.bytes_of(windows.roi_size))
-        if len(blocks) == 1:
-            light.hold()
         if in_memory:
             self._measure(path, light)
             volume: PredictedVolume = VolumeInMemory((self.values.channel_count, *grid.shape), self.values.dtype)
@@ -199,8 +197,14 @@ class StackOpener:
         cost = BlockCost(len(self.values.tasks), chunk, light.lazy.dtype.itemsize, windows)
         cuts = plan.fit(cost, budget, str(path))
         memory = plan.bytes_of(cuts, cost)
+        if cuts != (1, 1, 1):
+            return list(plan.blocks(cuts)), memory, False
+        voxels = light.lazy.dtype.itemsize * math.prod(light.own.shape)
+        if memory + voxels <= budget:
+            light.hold()  # it is read twice at least: for the statistics, and to be predicted
+            memory += voxels
         whole = 2 * self.values.bytes_per_voxel * math.prod(plan.output.shape)  # twice, as writers hold some of it
-        in_memory = cuts == (1, 1, 1) and memory + whole <= budget
+        in_memory = memory + whole <= budget
         return list(plan.blocks(cuts)), memory + whole * in_memory, in_memory
 
     def _budget(self) -> float:

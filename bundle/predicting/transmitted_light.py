@@ -1,5 +1,6 @@
 """The transmitted light of one stack that stays in its file: read region by region, on the file's grid or another."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -50,6 +51,7 @@ class TransmittedLight:
         self.network = resampled_grid(self.own, network_spacing)
         self.statistics: ImageStatistics
         self._held: torch.Tensor | None = None
+        self._reading = threading.Lock()
 
     def hold(self) -> None:
         """Read all voxels into memory, for a stack that is not cut into blocks."""
@@ -62,7 +64,8 @@ class TransmittedLight:
         return self._from_file(region)
 
     def _from_file(self, region: Region) -> torch.Tensor:
-        voxels = self.lazy.read(self.channel, *region)
+        with self._reading:  # a thread reads the next block while this one's transmitted light is stored
+            voxels = self.lazy.read(self.channel, *region)
         return torch.from_numpy(voxels if voxels.flags.writeable else voxels.copy())[None]
 
     def on(self, grid: Grid, region: Region) -> torch.Tensor:

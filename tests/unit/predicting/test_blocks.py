@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle.errors import BundleError
-from bundle.predicting.blocks import BlockCost, BlockPlan, window_starts
+from bundle.predicting.blocks import BlockCost, BlockPlan, slabs_of, window_starts
 from bundle.preprocessing.resampling import Grid, needed_region, resample, resample_region, resampled_grid, whole_region
 from bundle.windows.inferer import WindowInferer
 
@@ -26,7 +26,13 @@ def at_most_chunks(cuts, plan):
 
 def predict(plan, block, image, network):
     """Do with the voxels of one block what a whole stack goes through."""
-    scores = resample_region(image[(slice(None), *block.source)], block.source, plan.own, plan.network, block.windows)
+    slabs = slabs_of(block, plan.own, plan.network)
+    assert len(slabs) > 1
+    made = [
+        resample_region(image[(slice(None), *slab.source)], slab.source, plan.own, plan.network, slab.windows)
+        for slab in slabs
+    ]
+    scores = torch.cat(made, dim=1)
     inferer = WindowInferer(plan.roi_size, overlap=plan.overlap)
     prediction = inferer(scores[None], network)[0]
     return resample_region(prediction, block.windows, plan.network, plan.output, block.box)
@@ -38,8 +44,9 @@ def predict(plan, block, image, network):
     [((40, 50, 61), (0.29, 0.29, 0.29)), ((37, 70, 52), (0.35, 0.2, 0.25)), ((9, 45, 90), (0.29, 0.29, 0.108))],
 )
 @pytest.mark.parametrize("cuts", [(1, 1, 1), (2, 3, 2), (3, 4, 5)])
-def test_blocks_give_the_values_of_the_whole(shape, spacing, on_own_grid, cuts):
+def test_blocks_give_the_values_of_the_whole(shape, spacing, on_own_grid, cuts, monkeypatch):
     """The network is a filter that sees the window's rims, so that a window at another place gives other values."""
+    monkeypatch.setattr("bundle.predicting.blocks.SLAB", 5000)
     plan = plan_of(shape, spacing, on_own_grid=on_own_grid)
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, *shape, generator=generator)
