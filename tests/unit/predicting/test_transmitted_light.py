@@ -18,7 +18,7 @@ class OneAtATime:
         self.readers = 0
         self.most = 0
 
-    def read(self, channel, *region):
+    def read(self, _channel, *region):
         self.readers += 1
         self.most = max(self.most, self.readers)
         time.sleep(0.02)
