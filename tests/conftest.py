@@ -1,14 +1,24 @@
 """What all tests share."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 
-import pytest
-from hypothesis import settings
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the cores are for tests side by side
 
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+MOST_PROCESSES = 4  # each imports torch and MONAI
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("repeatable")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Test the whole suite in several processes, and a part of it, which is sooner done so, in this one."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    return min(os.cpu_count() or 1, MOST_PROCESSES) if whole else 0
 
 
 @pytest.fixture(scope="session")

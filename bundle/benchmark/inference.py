@@ -194,9 +194,11 @@ def inference_rows(base_width: int, shape: Sequence[int], rounds: int, device: s
         workers = {str(variant): Worker(prepare, folder=folder, variant=variant, device=device) for variant in compared}
         measured = measure_interleaved(workers, rounds, warm_ups=0)  # `prepare` has computed a window
     plain = RepMode(["task"], base_width).eval().specialize()
-    others = {name: of_equal_parameters(make, count_weights(plain)) for name, make in OTHERS.items()}
-    networks = {"literal": plain, "repmode": plain, **others}
-    operations = {name: flops_per_voxel(network.eval()) for name, network in networks.items()}
+    parameters = count_weights(plain)
+    operations = {
+        name: flops_per_voxel(of_equal_parameters(OTHERS[name], parameters).eval() if name in OTHERS else plain)
+        for name in {variant.name for variant in compared}
+    }
     peak = matrix_product_peak(device, torch.float16 if device == "cuda" else torch.float32)
     yardstick = measured[str(compared[0])]
     return [
