@@ -5,12 +5,11 @@ import os
 import sys
 from collections.abc import Iterator
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the cores are for tests side by side
-
-import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import pytest
+from hypothesis import settings
 
 MOST_PROCESSES = 4  # each imports torch and MONAI
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the cores are for tests side by side
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("repeatable")
 
@@ -19,6 +18,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Test the whole suite in several processes, and a part of it, which is sooner done so, in this one."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
     return min(os.cpu_count() or 1, MOST_PROCESSES) if whole else 0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _random_numbers_of_its_own() -> None:
+    """Let a file's random numbers be the same whichever files its process tested before."""
+    import torch
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -41,12 +41,13 @@ def imported(path):
             yield node.module.split(".")[0]
 
 
+DISTRIBUTIONS = packages_distributions()
 PACKAGES = {name for path in (ROOT / "bundle").rglob("*.py") for name in imported(path)}
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES - set(sys.stdlib_module_names) - {"bundle"}))
 def test_every_package_that_is_imported_is_listed(package):
-    distributions = {canonicalize_name(name) for name in packages_distributions().get(package, [package])}
+    distributions = {canonicalize_name(name) for name in DISTRIBUTIONS.get(package, [package])}
     assert distributions & (set(DEPENDENCIES) | EXTRAS), f"{package} is not in pyproject.toml"
 
 
