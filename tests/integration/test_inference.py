@@ -16,7 +16,7 @@ from monai.bundle import ConfigWorkflow
 from bundle.checkpoint import save_network
 from bundle.commands.export_tasks import export_tasks
 from bundle.network import RepMode
-from bundle.runtimes import FORMATS
+from bundle.runtimes import ENGINES, FORMATS
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.formats.tiff import TiffReader
 from bundle.windows.inferer import WindowInferer
@@ -118,7 +118,7 @@ def test_engines_and_precisions_give_the_networks_values(folder, checkpoint, net
     error = np.abs(TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array - expected).max()
     assert error <= tolerance * expected.std()
     made_with = json.loads(Path("out/cell_pred.json").read_text(encoding="utf-8"))["origin"]["network"]
-    assert f"{engine}_engine" in made_with["class"]
+    assert ENGINES[engine].adapter in made_with["class"]
     assert made_with["precision"] == precision
 
 
@@ -128,7 +128,7 @@ def test_an_exported_file_is_a_checkpoint(folder, checkpoint, form):
         pytest.importorskip(package)
     write_stack(folder / "cell.tif")
     export_tasks("exports", ["tom20"], form, checkpoint=str(checkpoint))
-    window = {"input": "cell.tif", "roi_size": [32, 32, 32]}  # a .pt2 takes no smaller one
+    window = {"input": "cell.tif", "engine": "auto", "roi_size": [32, 32, 32]}  # a .pt2 takes no smaller one
     predict(f"exports/tom20{FORMATS[form].ending}", output_dir="exported", **window)
     predict(checkpoint, tasks=["tom20"], output_dir="full", **window)
     exported, full = (tifffile.imread(f"{name}/cell_pred.ome.tiff") for name in ("exported", "full"))
