@@ -15,6 +15,7 @@ from bundle.network.unet import DIVISOR
 from bundle.preprocessing.resample_transform import GRID_SHAPE
 from bundle.windows.inferer import WindowInferer, check_roi_size, gaussian_weights
 from bundle.windows.memory import free_memory, is_out_of_memory
+from bundle.windows.views import predict_views
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         sw_batch_size: windows at a time.
         device: where the network is.
         window_budget: memory that one window may take, in 10^9 bytes.
+        views: in how many views each window is predicted, see `predict_views`.
 
     Attributes:
         windows: the windows of the last prediction.
@@ -111,6 +113,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         sw_batch_size: int = 1,
         device: torch.device | str = "cpu",
         window_budget: float = WINDOW_BUDGET,
+        views: int = 1,
     ) -> None:
         super().__init__()
         if not isinstance(window_budget, (int, float)) or not 0 < window_budget < math.inf:
@@ -125,6 +128,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         self.sw_batch_size = sw_batch_size
         self.device = torch.device(device)
         self.window_budget = window_budget
+        self.views = views
         self.tell: Callable[[int], object] = lambda _: None
         self.network: Callable[..., torch.Tensor] | None = None
         self.windows = self._make((DIVISOR, DIVISOR, DIVISOR))  # checks the options, before any stack is known
@@ -182,7 +186,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         predict = self.network or network
 
         def counted(patches: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
-            prediction = predict(patches, *rest, **more)
+            prediction = predict_views(predict, patches, self.views, *rest, **more)
             self.tell(len(patches))
             return prediction
 

@@ -68,6 +68,7 @@ def load(path):
         ((20, 33, 24), SPACING, {"output_units": "camera", "tasks": ["dna"]}),
         ((1, 20, 24), SPACING, {"tasks": ["zo1"]}),
         ((40, 40, 36), SPACING, {"adapt": True}),
+        ((20, 33, 24), SPACING, {"views": 5}),
         ((20, 33, 24), SPACING, {"adapt": True, "zscore_order": "after", "tasks": ["zo1", "dna"]}),
     ],
 )

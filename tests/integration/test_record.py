@@ -34,6 +34,7 @@ OTHER_VALUES = {
     "precision": "bf16",
     "calibration": "cell.tif",
     "adapt": True,
+    "views": 2,
 }
 """Of the knobs that a prediction depends on, each with a value that it does not have otherwise."""
 NOT_RECORDED = {
