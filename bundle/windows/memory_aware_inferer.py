@@ -72,8 +72,8 @@ def largest_windows(shape: Sequence[int], overlap: Sequence[float], voxels: floa
             return depth, height, width
 
 
-WINDOW_BUDGET = 1.5
-"""10^9 bytes: a window of 32 x 320 x 512 voxels at base width 8, of 32 x 160 x 272 at 32, in float32."""
+WINDOW_BUDGET = 1.0
+"""10^9 bytes: a window of 32 x 336 x 352 voxels at base width 8, of 32 x 160 x 176 at 32, in float32."""
 
 
 class MemoryAwareInferer(Inferer):  # type: ignore[misc]
