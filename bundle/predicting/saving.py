@@ -160,7 +160,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             write(hidden_volume)
             if self.run.overwrite:
                 self.run.remove_volumes(path)
-        logger.info("%s -> %s (with its .png and .json)", Path(path).name, volume)
+        logger.info("%s -> %s (with its .png and .json)", path, volume)
 
     def record(self, prediction: StackPrediction) -> dict[str, Any]:
         """Give what the JSON file of one prediction says."""

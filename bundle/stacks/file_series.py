@@ -19,13 +19,15 @@ LABELS = {
     "T": r"t|tp|time|timepoint|frame",
 }
 LABELLED = {
-    axis: re.compile(rf"(?<![A-Za-z])(?P<label>{label})[-_ ]?(?P<number>\d+)(?!\d)", re.IGNORECASE)
+    axis: re.compile(rf"(?<![A-Za-z])(?P<label>{label})[-_ ]?(?P<number>\d+)(?!\d|[.,]\d)", re.IGNORECASE)
     for axis, label in LABELS.items()
 }
 WELL = re.compile(r"C\d\d")  # of a plate's third row, and no channel
 RANGE = re.compile(r"<(?P<axis>[tcz])=(?P<first>\d+)-(?P<last>\d+)>")
 GLOB = re.compile(r"<z=(?P<glob>[^<>]+)>")
 NUMBER = re.compile(r"\d+")
+POSITION = re.compile(r"(\d+\.\d+|\d+)")  # in a name: "z0.25um" is below "z0.5um"
+SIGNED_POSITION = re.compile(r"(-?\d+\.\d+|-?\d+)")
 SUFFIXES = (".tif", ".tiff")
 
 
@@ -109,13 +111,13 @@ def numbered_series(files: Iterable[Path]) -> dict[Path, list[Path]]:
 
 
 def unnamed_series(files: Sequence[Path]) -> list[Path]:
-    """Those of at least three TIFFs that only differ in the last number of their names, which counts on by one."""
+    """Those of at least three TIFFs that only differ in one number of their names, which counts on by one."""
     alike: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
     for file in files:
-        numbers = list(NUMBER.finditer(file.name))
-        if numbers and file.name.lower().endswith(SUFFIXES):
-            start, end = numbers[-1].span()
-            alike[file.parent, f"{file.name[:start]}<>{file.name[end:]}"][int(numbers[-1][0])] = file
+        if file.name.lower().endswith(SUFFIXES):
+            for number in NUMBER.finditer(file.name):
+                start, end = number.span()
+                alike[file.parent, f"{file.name[:start]}<>{file.name[end:]}"][int(number[0])] = file
     for found in alike.values():
         if len(found) > 2 and max(found) - min(found) + 1 == len(found):
             return [found[number] for number in sorted(found)]
@@ -166,8 +168,16 @@ def _template(name: str) -> tuple[str, dict[str, str]]:
 
 
 def _matching(folder: Path, glob: str) -> list[Path]:
-    """The visible files of a folder that match a glob, in the order of the numbers in their names."""
+    """The visible files of a folder that match a glob, in the order of the numbers in their names.
+
+    A dash before a number is a minus where other names are the same but for it.
+    """
     found = [file for file in folder.glob(glob) if file.is_file() and not file.name.startswith(".")]
-    return sorted(
-        found, key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name)]
-    )
+    forms = {NUMBER.sub("#", file.name) for file in found}
+    signed = any(form.replace("-#", "#") in forms for form in forms if "-#" in form)
+    position = SIGNED_POSITION if signed else POSITION
+
+    def place(file: Path) -> list[float | str]:
+        return [float(part) if index % 2 else part for index, part in enumerate(position.split(file.name))]
+
+    return sorted(found, key=place)

@@ -138,6 +138,7 @@ def join_files(files: Sequence[Path], recognise: bool = True) -> list[Path]:
     for path, members in numbered_series(alone).items():
         if not _is_plane(members[0]):
             continue
+        _check_one_a_number(path, members)
         logger.info("%d files are the planes of one stack, by their names: %s", len(members), path)
         for member in members:
             del joined[member]
@@ -172,14 +173,25 @@ def stack_of_files(folder: Path, glob: str) -> list[Path]:
     return [path] if files else []
 
 
+def _check_one_a_number(path: Path, members: Sequence[Path]) -> None:
+    """Refuse planes that the path of their series does not name: two of one number, or numbers of other widths."""
+    named = set(open_series(path).files.values())
+    beside = next((member for member in members if member not in named), None)
+    if beside is not None:
+        raise BundleError(
+            f"{beside} has the number of another plane of {path.name}, or one that is written in another way; leave one "
+            "file a plane, with numbers that are written alike."
+        )
+
+
 def _check_unnamed(files: Sequence[Path]) -> None:
     """Ask what planes are that are numbered without a label."""
     found = unnamed_series(files)
     if found and all(map(_is_plane, found)):
         raise BundleError(
             f"{found[0]} to {found[-1].name} are {len(found)} single planes whose numbers may count slices, times or "
-            'fields; give the folder as --input and --stack_files "*.tif" if they are the slices of one stack, or '
-            "--stack_files none if each is to be predicted by itself."
+            f'fields; give the folder as --input and --stack_files "*{found[0].suffix}" if they are the slices of one '
+            "stack, or --stack_files none if each is to be predicted by itself."
         )
 
 

@@ -140,13 +140,37 @@ def test_positions_are_stacks_of_their_own(tmp_path, stack):
 @pytest.mark.parametrize("pattern", ["{z:04d}.tif", "Basler_{z:04d}.tiff", "img_000000000_BF_{z:03d}.tif"])
 def test_numbers_without_a_label_need_a_word(tmp_path, stack, pattern):
     write(tmp_path / "dish", stack[:1, :1], pattern, metadata=None)
-    with pytest.raises(BundleError, match=r'12 single planes whose numbers may count .*--stack_files "\*\.tif".*none'):
+    with pytest.raises(BundleError, match=r'12 single planes whose numbers may count .*--stack_files "\*\.tiff?".*none'):
         find_stacks(tmp_path / "dish")
     for word in (None, False, "none", "None", "no"):
         assert len(find_stacks(tmp_path / "dish", stack_files=word)) == 12
     (path,) = find_stacks(tmp_path / "dish", stack_files="*.tif*")
     np.testing.assert_array_equal(read(path)[0][0], stack[0, 0])
     assert stem(path) == "dish"
+
+
+def test_numbers_within_the_names_need_a_word_too(tmp_path, stack):
+    write(tmp_path, stack[:1], "r02c03f01p{z:02d}-ch{c}sk1fk1fl1.tiff", metadata=None)
+    with pytest.raises(BundleError, match=r'p00-ch0\S+ to .* are 12 single planes .*--stack_files "\*\.tiff"'):
+        find_stacks(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cell_z1.tif", "cell_z001.tif"])
+def test_two_planes_of_one_number_are_told(tmp_path, stack, name):
+    write(tmp_path, stack[:1, :1], "cell_z{z:02d}.tif", metadata=None)
+    tifffile.imwrite(tmp_path / name, stack[0, 0, 0])
+    with pytest.raises(BundleError, match="has the number of another plane"):
+        find_stacks(tmp_path)
+
+
+@pytest.mark.parametrize("positions", [["0.0", "0.25", "0.5", "1.0", "10.0"], ["-2", "-1", "0", "1", "10"]])
+def test_positions_in_the_names_are_in_their_order_and_no_numbers_of_slices(tmp_path, stack, positions):
+    for position, plane in zip(positions, stack[0, 0], strict=False):
+        tifffile.imwrite(tmp_path / f"cell_z{position}um.tif", plane, metadata=None)
+    (path,) = find_stacks(tmp_path, stack_files="*.tif")
+    np.testing.assert_array_equal(read(path)[0][0], stack[0, 0, :5])
+    if "0.5" in positions:
+        assert not numbered_series(sorted(tmp_path.iterdir()))
 
 
 def test_the_files_of_one_stack_by_a_glob(tmp_path, stack):
