@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -33,7 +34,8 @@ def load_data(path: Path, classes: Sequence[type] = ()) -> Any:
     try:
         if zipfile.is_zipfile(path):
             _check_sizes(path)
-        with torch.serialization.safe_globals(list(classes)):
+        with torch.serialization.safe_globals(list(classes)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused in a sentence
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's bytes may fail in any way
         raise UnreadableError(f"it holds more than data, or is damaged ({type(error).__name__})") from error

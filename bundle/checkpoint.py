@@ -132,7 +132,8 @@ def save_network(
         if path.suffix == SAFETENSORS:
             del state[DESCRIPTION_KEY]
             text = json.dumps(network.description.to_dict())
-            safetensors.torch.save_file(state, temporary, metadata={METADATA_KEY: text, "format": "pt"})
+            # its save_file would make a file that only its owner may read
+            temporary.write_bytes(safetensors.torch.save(state, metadata={METADATA_KEY: text, "format": "pt"}))
         else:
             torch.save(state, temporary)
 

@@ -84,11 +84,16 @@ def files_written_together(folder: str | Path, overwrite: bool = False) -> Itera
         The hidden folder, to be filled by the body.
 
     Raises:
-        BundleError: a file exists and `overwrite` is false; then none has moved.
+        BundleError: the folder cannot be made; or a file exists and `overwrite` is false: then none has moved.
     """
     folder = Path(folder)
     temporary = folder / f".{uuid.uuid4().hex}.partial"
-    temporary.mkdir(parents=True)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise BundleError(
+            f"The folder {folder} cannot be made or written to ({error.strerror}); give --output_dir another."
+        ) from error
     try:
         yield temporary
         moves = [(file, folder / file.relative_to(temporary)) for file in temporary.rglob("*") if file.is_file()]

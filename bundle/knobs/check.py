@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
-from bundle.errors import install_excepthook
+from bundle.errors import BundleError, install_excepthook
 from bundle.knobs.knob import CONFIGS, HELP, Knob, configs, list_knobs, read_knobs, unknown_option
 from bundle.knobs.words import Words, as_literal, check_loose_words, is_special, monai_words, word_of
 from bundle.log import show_news_only
@@ -38,6 +38,7 @@ def start_workflow(config: str) -> None:
     if typed is not None:
         check_loose_words([word for word in typed.loose if word[0] not in parser], knobs)
     check_names(parser.config, knobs, config)
+    check_other_names(parser.config, knobs, config)
     update(parser, knobs, typed)
     show_news_only(verbose=parser.config.get("verbose") is True)
 
@@ -66,6 +67,20 @@ def check_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> 
         others = {other: value for other, value in content.items() if other != name}
         if not re.search(rf"@{re.escape(name)}\b", str(others)):
             raise unknown_option(name, knobs, config, [other for other in configs() if other.name != config])
+
+
+def check_other_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> None:
+    """Refuse another name of a knob, such as the Model Zoo's dataset_dir, beside the knob, which would be ignored.
+
+    Raises:
+        BundleError: both are given.
+    """
+    defaults = {f"@{knob.name}": knob.default for knob in knobs}
+    for name, value in yaml.load((CONFIGS / config).read_text(encoding="utf-8"), yaml.CSafeLoader).items():
+        if isinstance(value, str) and value in defaults and content[name] != value:
+            knob = value.removeprefix("@")
+            if content[knob] != defaults[value]:
+                raise BundleError(f"--{name} stands for --{knob}, and both are given; leave one of them out.")
 
 
 def _is_plain(value: Any) -> bool:

@@ -17,6 +17,7 @@ SQUARE = np.ones((3, 3), bool)  # padding holds such squares, equal voxels by ch
 SOLID = 0.8  # share of a region that squares cover: noise that was cut off leaves holes everywhere
 CORNERS = 8  # of the image in its plane: a turned rectangle has 4, cut by the plane's edges up to 8
 OFF_LINE = 1.2  # voxels by which the outline of voxels may leave a straight line: little more than a voxel's steps
+ROUND = 0.95  # share of an outline that lies on a circle: voxels of the image beside it may have its value
 LEAST_STEP = 4  # voxels along an axis between two corners, where there are more than so many: mosaics have steps
 BESIDE = 2  # voxels beside padding that interpolation may have mixed with it
 ALIKE = 0.1  # of the largest region in a corner, from which on one elsewhere counts as well: between tiles, in a mosaic
@@ -82,7 +83,7 @@ def _examine(plane: Plane, value: Any, others: Sequence[Any]) -> Region:
         image.size > LEAST_IMAGE * plane.size
         and touching.size > 0
         and _is_clear(float(value), touching, image)
-        and _is_straight(region)
+        and _is_plain_shape(region)
     )
     near = ndimage.binary_dilation(region, iterations=BESIDE) & ~region
     return Region(float(value), int(region.sum()), plane[near], is_padding)
@@ -96,8 +97,8 @@ def _is_clear(value: float, touching: Plane, image: Plane) -> bool:
     return distance > (CLEAR if one_sided else STEEP) * float(image.std()) > 0
 
 
-def _is_straight(region: Mask) -> bool:
-    """Tell whether straight lines bound a region of a plane, and neither it nor the rest is full of holes."""
+def _is_plain_shape(region: Mask) -> bool:
+    """Tell whether straight lines or a circle bound a region of a plane, and neither it nor the rest has many holes."""
     inside = solid(region)
     if any(solid(part).sum() < SOLID * part.sum() for part in (region, ~region)):
         return False
@@ -107,7 +108,18 @@ def _is_straight(region: Mask) -> bool:
         steps = np.abs(np.diff(corners, axis=0))
         turns += len(steps) - 1
         along_axes &= bool((steps.min(axis=1) <= 1).all() and (steps.max(axis=1) >= LEAST_STEP).all())
-    return turns <= CORNERS or along_axes
+    return turns <= CORNERS or along_axes or _is_round(region)
+
+
+def _is_round(region: Mask) -> bool:
+    """Tell whether a circle bounds a region of a plane, as it does around a round field of view."""
+    outlines = find_contours(np.pad(region, 1, mode="edge").astype(np.float32), 0.5)
+    points = np.concatenate(outlines)
+    terms = np.column_stack([2 * points, np.ones(len(points))])
+    (y, x, rest), *_ = np.linalg.lstsq(terms, (points**2).sum(axis=1), rcond=None)
+    radius = np.sqrt(max(rest + y**2 + x**2, 0))
+    distance = np.hypot(points[:, 0] - y, points[:, 1] - x)
+    return bool(radius < max(region.shape) and np.mean(np.abs(distance - radius) < OFF_LINE) > ROUND)
 
 
 Array = np.ndarray[Any, Any]

@@ -110,6 +110,7 @@ def make_engine(
     """
     device = torch.device(device)
     if isinstance(network, Engine):
+        _tell_of_calibration(calibration, network.precision)
         return _checked(network, engine, precision, device)
     name = choose_engine(engine, device)
     asked, precision = precision, choose_precision(precision, device)
@@ -127,7 +128,18 @@ def make_engine(
             "give --precision fp32."
         )
     _tell_of_bfloat16(asked, precision, able, device)
+    _tell_of_calibration(None if precision == "int8" else calibration, precision)
     return adapter.make(network, precision, device, calibration)
+
+
+def _tell_of_calibration(unused: Sequence[Tensor] | None, precision: str) -> None:
+    """Say that stacks were given for nothing."""
+    if unused is not None:
+        logger.warning(
+            "The stacks of --calibration are not used: they are for a trained network by --precision int8, "
+            "and this one computes in %s",
+            precision,
+        )
 
 
 def _tell_of_bfloat16(asked: str, precision: str, able: Sequence[str], device: torch.device) -> None:

@@ -94,6 +94,10 @@ def test_resume_false_does_not_resume(typed, capsys):
         (["--quality", "best"], "--quality is 'best'; give one of fast, paper."),
         (["--sw_batch_size", "two"], "--sw_batch_size is 'two'; give a whole number from 1."),
         (["--sw_batch_size", "0"], "--sw_batch_size is '0'; give a whole number from 1."),
+        (
+            ["--input", "a.tif", "--dataset_dir", "b"],
+            "--dataset_dir stands for --input, and both are given; leave one of them out.",
+        ),
         (["--memory_budget", "inf"], "--memory_budget is 'inf'; give a number above 0."),
         (["--tasks"], "--tasks is given without a value; give a name or several, such as dna,tom20 behind it."),
         (

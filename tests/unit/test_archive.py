@@ -83,3 +83,13 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
         pytest.raises(UnreadableError, match="data/0 is missing or damaged"),
     ):
         archive.read_tensor("data/0", torch.zeros(6))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_what_is_refused_needs_no_word_of_torchs(
+    tmp_path: Path, protocol: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "a.pt").write_bytes(pickle.dumps({"a": Path("b")}, protocol))
+    with pytest.raises(UnreadableError):
+        load_data(tmp_path / "a.pt")
+    assert not recwarn.list

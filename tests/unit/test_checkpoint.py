@@ -61,6 +61,12 @@ def test_safetensors_in_half_precision(network: RepMode, tmp_path: Path) -> None
     assert load_network(tmp_path / "half.safetensors").unet.last.experts[0].weight.dtype == torch.float32
 
 
+def test_whoever_may_read_pt_may_read_safetensors(network: RepMode, tmp_path: Path) -> None:
+    for name in ("a.pt", "a.safetensors"):
+        save_network(network, tmp_path / name)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "a.pt").stat().st_mode
+
+
 def test_safetensors_of_others_are_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(BundleError, match="carries no description of its network"):

@@ -114,3 +114,12 @@ def test_of_files_written_together_all_stay_when_one_cannot_move(tmp_path, monke
     assert contents(tmp_path) == old
     fill(tmp_path, overwrite=True)
     assert contents(tmp_path) == {"sub/a.txt": "new", "b.txt": "new"}
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(BundleError, match=r"folder .*file cannot be made .*; give --output_dir another"),
+        files_written_together(tmp_path / "file"),
+    ):
+        pytest.fail("there is nowhere to write to")

@@ -179,8 +179,8 @@ def _check_one_a_number(path: Path, members: Sequence[Path]) -> None:
     beside = next((member for member in members if member not in named), None)
     if beside is not None:
         raise BundleError(
-            f"{beside} has the number of another plane of {path.name}, or one that is written in another way; leave one "
-            "file a plane, with numbers that are written alike."
+            f"{beside} has the number of another plane of {path.name}, or one that is written in another way; leave "
+            "one file a plane, with numbers that are written alike."
         )
 
 

@@ -92,6 +92,12 @@ def each_its_own_rim(array, value):
     return np.where(image, array, array.dtype.type(value)), image
 
 
+def round_field(array, value):
+    y, x = np.mgrid[: array.shape[1], : array.shape[2]]
+    image = np.broadcast_to((y - 30) ** 2 + (x - 32) ** 2 < 27**2, array.shape)
+    return np.where(image, array, array.dtype.type(value)), image
+
+
 PADDED = [
     frame,
     lambda array, value: frame(array, value, 1),
@@ -101,11 +107,12 @@ PADDED = [
     turned,
     mosaic,
     each_its_own_rim,
+    round_field,
 ]
 
 
 @pytest.mark.parametrize(
-    "pad", PADDED, ids=["frame", "rim", "left side", "corner", "shifted", "turned", "mosaic", "rims"]
+    "pad", PADDED, ids=["frame", "rim", "left side", "corner", "shifted", "turned", "mosaic", "rims", "round"]
 )
 @pytest.mark.parametrize("at", ["lowest", "highest", "mean", "in range"])
 @pytest.mark.parametrize("dtype", LOWEST)

@@ -139,3 +139,11 @@ def test_the_engine_of_an_exported_net_is_taken_as_it_is_or_refused(network: Rep
     exported.name = "torch"
     with pytest.raises(BundleError, match="exported net for the precision fp32, not bf16"):
         make_engine(exported, "torch", "bf16")
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_stacks_for_a_calibration_that_is_not_made_are_told(network, caplog, precision):
+    make_engine(network.specialize(), "torch", precision)
+    assert not caplog.messages
+    make_engine(network.specialize(), "torch", precision, calibration=[torch.zeros(1, 1, 16, 16, 16)])
+    assert "--calibration are not used" in caplog.text

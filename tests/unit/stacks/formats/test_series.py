@@ -140,7 +140,9 @@ def test_positions_are_stacks_of_their_own(tmp_path, stack):
 @pytest.mark.parametrize("pattern", ["{z:04d}.tif", "Basler_{z:04d}.tiff", "img_000000000_BF_{z:03d}.tif"])
 def test_numbers_without_a_label_need_a_word(tmp_path, stack, pattern):
     write(tmp_path / "dish", stack[:1, :1], pattern, metadata=None)
-    with pytest.raises(BundleError, match=r'12 single planes whose numbers may count .*--stack_files "\*\.tiff?".*none'):
+    with pytest.raises(
+        BundleError, match=r'12 single planes whose numbers may count .*--stack_files "\*\.tiff?".*none'
+    ):
         find_stacks(tmp_path / "dish")
     for word in (None, False, "none", "None", "no"):
         assert len(find_stacks(tmp_path / "dish", stack_files=word)) == 12
