@@ -209,7 +209,7 @@ def test_nothing_is_overwritten_unasked_and_inputs_stay_as_they_are(folder, chec
         ({"device": "cpu", "engine": "torch", "precision": "bf16"}, "bf16.*odd base width.*--precision fp32"),
         ({"calibration": "gone/*.tif"}, "gone/.*is not there"),
         ({"roi_size": [32, 16000, 16000]}, "16000.* GB are free; give --roi_size"),
-        ({"window_budget": 0}, "window_budget is 0.*give a number of GB above 0"),
+        ({"window_budget": 0}, "--window_budget is 0; give a number above 0"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_no_file(folder, checkpoint, options, found):
