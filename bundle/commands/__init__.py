@@ -16,6 +16,11 @@ def start_compare_simulation() -> None:
     run_command("bundle.commands.compare_simulation", "repmode-compare-simulation")
 
 
+def start_export_bioimageio() -> None:
+    """Start `repmode-export-bioimageio`."""
+    run_command("bundle.commands.export_bioimageio", "repmode-export-bioimageio")
+
+
 def start_export_tasks() -> None:
     """Start `repmode-export`."""
     run_command("bundle.commands.export_tasks", "repmode-export")
@@ -24,6 +29,16 @@ def start_export_tasks() -> None:
 def start_import_official() -> None:
     """Start `repmode-import-official`."""
     run_command("bundle.commands.import_official", "repmode-import-official")
+
+
+def start_pack() -> None:
+    """Start `repmode-pack`."""
+    run_command("bundle.commands.pack", "repmode-pack")
+
+
+def start_push() -> None:
+    """Start `repmode-push`."""
+    run_command("bundle.commands.push", "repmode-push")
 
 
 def start_simulate() -> None:

@@ -29,7 +29,7 @@ SUMMARY = "exports.json"
 logger = logging.getLogger("bundle.commands.export_tasks")
 
 
-def _preprocessing(checkpoint: str) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
+def preprocessing_for(checkpoint: str) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
     """Give what the inference config does to a stack before the network sees it."""
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.yaml"))
@@ -102,7 +102,7 @@ def export_tasks(
         form.check_installed()
     for path in [folder / SUMMARY, *(folder / (stem + form.ending) for stem in groups for form in chosen)]:
         refuse_existing(path, overwrite)
-    preprocessing = _preprocessing(checkpoint)
+    preprocessing = preprocessing_for(checkpoint)
     windows = _calibrate(chosen, calibration, preprocessing)
     (image,) = calibration_windows([EXAMPLE], preprocessing, count=1)
     files: list[ExportedFile] = []

@@ -58,8 +58,15 @@ def quiet_export() -> Iterator[None]:
 
 
 @torch.no_grad()
-def build_onnx(network: SpecializedRepMode) -> bytes:
+def build_onnx(
+    network: SpecializedRepMode, example_shape: tuple[int, ...] = EXAMPLE_SHAPE, open_axes: dict[int, Any] | None = None
+) -> bytes:
     """Write a net as ONNX: "image" (1, 1, Z, Y, X) to "prediction" (1, T, Z, Y, X), float32; its description inside.
+
+    Args:
+        network: the net.
+        example_shape: of the image that it is traced with.
+        open_axes: whose sizes stay open, as torch.export takes them; those of `dynamic_axes` by default.
 
     Raises:
         BundleError: if the exporter is not installed, or the weights are more than one ONNX file can hold.
@@ -73,9 +80,9 @@ def build_onnx(network: SpecializedRepMode) -> bytes:
         try:
             program = torch.onnx.export(
                 network,
-                (torch.zeros(EXAMPLE_SHAPE),),
+                (torch.zeros(example_shape),),
                 dynamo=True,
-                dynamic_shapes=(dynamic_axes(),),
+                dynamic_shapes=(open_axes or dynamic_axes(),),
                 input_names=["image"],
                 output_names=["prediction"],
                 verbose=False,
