@@ -1,4 +1,4 @@
-"""Draw what `repmode-benchmark` measured: python -m benchmarks.draw_performance "['a.json','b.json']" PICTURE.png."""
+"""Draw what `repmode benchmark` measured: python -m benchmarks.draw_performance "['a.json','b.json']" PICTURE.png."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def draw(reports: Sequence[str], picture: str) -> None:
     """Draw the ratios of the first report, and the time against the size of the stacks of all of them.
 
     Args:
-        reports: JSON files of `repmode-benchmark`.
+        reports: JSON files of `repmode benchmark`.
         picture: PNG to write.
     """
     contents = [json.loads(Path(report).read_text(encoding="utf-8"))["rows"] for report in reports]

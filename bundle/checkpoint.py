@@ -107,7 +107,7 @@ def load_network(path: str | Path, knob: str = "checkpoint") -> RepMode | Specia
         reason = str(error).rstrip(".")
         raise BundleError(
             f"{path} cannot be read safely as weights of this bundle: {reason}; give a model.pt or .safetensors that "
-            "it wrote, or bring the authors' file over with repmode-import-official."
+            "it wrote, or bring the authors' file over with repmode import-official."
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""Speed, memory and agreement: `repmode-benchmark --help`."""
+"""Speed, memory and agreement: `repmode benchmark --help`."""
 
-from bundle.commands import start_benchmark
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_benchmark()
+    start("benchmark")

@@ -1,6 +1,6 @@
-"""A real stack's statistics beside the simulation's: `repmode-compare-simulation --help`."""
+"""A real stack's statistics beside the simulation's: `repmode compare-simulation --help`."""
 
-from bundle.commands import start_compare_simulation
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_compare_simulation()
+    start("compare-simulation")

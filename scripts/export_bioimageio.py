@@ -1,6 +1,6 @@
-"""Compact nets as packages of bioimage.io: `repmode-export-bioimageio --help`."""
+"""Compact nets as packages of bioimage.io: `repmode export-bioimageio --help`."""
 
-from bundle.commands import start_export_bioimageio
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_export_bioimageio()
+    start("export-bioimageio")

@@ -1,6 +1,6 @@
-"""Compact nets: `repmode-export --help`."""
+"""Compact nets: `repmode export --help`."""
 
-from bundle.commands import start_export_tasks
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_export_tasks()
+    start("export")

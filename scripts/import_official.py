@@ -1,6 +1,6 @@
-"""The authors' checkpoints: `repmode-import-official --help`."""
+"""The authors' checkpoints: `repmode import-official --help`."""
 
-from bundle.commands import start_import_official
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_import_official()
+    start("import-official")

@@ -1,6 +1,6 @@
-"""What is shared, in one folder and zip: `repmode-pack --help`."""
+"""What is shared, in one folder and zip: `repmode pack --help`."""
 
-from bundle.commands import start_pack
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_pack()
+    start("pack")

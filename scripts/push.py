@@ -1,6 +1,6 @@
-"""What is shared, on Hugging Face: `repmode-push --help`."""
+"""What is shared, on Hugging Face: `repmode push --help`."""
 
-from bundle.commands import start_push
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_push()
+    start("push")

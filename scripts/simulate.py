@@ -1,6 +1,6 @@
-"""A dataset of simulated cells: `repmode-simulate --help`."""
+"""A dataset of simulated cells: `repmode simulate --help`."""
 
-from bundle.commands import start_simulate
+from bundle.commands import start
 
 if __name__ == "__main__":
-    start_simulate()
+    start("simulate")

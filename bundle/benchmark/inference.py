@@ -15,6 +15,7 @@ from monai.networks.nets import BasicUNet, DynUNet
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bundle import ROOT
 from bundle.benchmark.literal import LiteralRepMode
 from bundle.benchmark.measurement import Measurement, Worker, matrix_product_peak, measure_interleaved
 from bundle.checkpoint import load_network, save_network
@@ -27,7 +28,6 @@ from bundle.simulation.stack import simulate_stack
 from bundle.windows.inferer import WindowInferer
 from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
-ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "model.pt"
 TASK = "dna"
 SEED = 2026

@@ -1,46 +1,41 @@
-"""The commands beside the configs, each a function of a module of its name; a person may start them anywhere.
+"""The command `repmode`: a command a config, made of its knobs, and one a function of a module here.
 
 Nothing that they need is imported before what was typed is understood.
 """
 
-from bundle.knobs.command import run_command
+import sys
+from collections.abc import Sequence
+
+from bundle.knobs.command import Command, ConfigCommand, FunctionCommand
+from bundle.knobs.command_line import run_program
+
+PROGRAM = "repmode"
+PURPOSE = "Predict the 3D fluorescence of many subcellular structures from transmitted-light stacks, and all around it."
+COMMANDS: dict[str, Command] = {
+    "predict": ConfigCommand("inference.yaml"),
+    "train": ConfigCommand("train.yaml"),
+    "evaluate": ConfigCommand("evaluate.yaml"),
+    "export": FunctionCommand("bundle.commands.export_tasks"),
+    "simulate": FunctionCommand("bundle.commands.simulate"),
+    "benchmark": FunctionCommand("bundle.commands.benchmark"),
+    "compare-simulation": FunctionCommand("bundle.commands.compare_simulation"),
+    "pack": FunctionCommand("bundle.commands.pack"),
+    "push": FunctionCommand("bundle.commands.push"),
+    "export-bioimageio": FunctionCommand("bundle.commands.export_bioimageio"),
+    "import-official": FunctionCommand("bundle.commands.import_official"),
+}
 
 
-def start_benchmark() -> None:
-    """Start `repmode-benchmark`."""
-    run_command("bundle.commands.benchmark", "repmode-benchmark")
+def main(words: Sequence[str] | None = None) -> None:
+    """Start `repmode`.
+
+    Args:
+        words: what was typed behind it; None = what this process was started with.
+    """
+    run_program(PROGRAM, PURPOSE, COMMANDS, sys.argv[1:] if words is None else words)
 
 
-def start_compare_simulation() -> None:
-    """Start `repmode-compare-simulation`."""
-    run_command("bundle.commands.compare_simulation", "repmode-compare-simulation")
-
-
-def start_export_bioimageio() -> None:
-    """Start `repmode-export-bioimageio`."""
-    run_command("bundle.commands.export_bioimageio", "repmode-export-bioimageio")
-
-
-def start_export_tasks() -> None:
-    """Start `repmode-export`."""
-    run_command("bundle.commands.export_tasks", "repmode-export")
-
-
-def start_import_official() -> None:
-    """Start `repmode-import-official`."""
-    run_command("bundle.commands.import_official", "repmode-import-official")
-
-
-def start_pack() -> None:
-    """Start `repmode-pack`."""
-    run_command("bundle.commands.pack", "repmode-pack")
-
-
-def start_push() -> None:
-    """Start `repmode-push`."""
-    run_command("bundle.commands.push", "repmode-push")
-
-
-def start_simulate() -> None:
-    """Start `repmode-simulate`."""
-    run_command("bundle.commands.simulate", "repmode-simulate")
+def start(command: str) -> None:
+    """Start one of its commands, as if it had been typed with what this process was started with."""
+    sys.argv = [PROGRAM, command, *sys.argv[1:]]
+    main()

@@ -82,7 +82,7 @@ def _header() -> str:
 
 
 def benchmark(
-    output: str,
+    output: str | Path,
     part: str = "all",
     base_width: int = 8,
     shape: Sequence[int] = (64, 240, 360),
@@ -116,7 +116,7 @@ def benchmark(
     rows = [row for name in parts for row in measure[name]()]
     report = {
         "machine": describe_machine(),
-        "command": shlex.join(["repmode-benchmark", *sys.argv[1:]]),
+        "command": shlex.join(["repmode", *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "rounds": rounds,
         "base_width": base_width,

@@ -21,7 +21,7 @@ matplotlib.use("Agg")
 SHOWN_SLICES = (0.1, 0.3, 0.5, 0.7, 0.9)  # place in the stack, from the first slice to the last
 
 
-def read_brightfield(path: str, channel: int | str | None) -> npt.NDArray[Any]:
+def read_brightfield(path: str | Path, channel: int | str | None) -> npt.NDArray[Any]:
     """Return the transmitted-light channel (Z, Y, X) of a TIFF stack."""
     reader = TiffReader()
     array, meta = reader.get_data(reader.read(path))
@@ -65,13 +65,13 @@ def draw(stack: SimulatedStack, path: Path) -> None:
 
 
 def compare_simulation(
-    stack: str | None = None,
-    real: str | None = None,
+    stack: str | Path | None = None,
+    real: str | Path | None = None,
     channel: int | str | None = None,
     count: int = 8,
     shape: Sequence[int] = (32, 128, 128),
     seed: int = 0,
-    figure: str | None = None,
+    figure: str | Path | None = None,
     overwrite: bool = False,
 ) -> None:
     """Print z-correlation and spatial-frequency band powers of real and simulated brightfield side by side.

@@ -19,10 +19,10 @@ logger = logging.getLogger("bundle.commands.export_bioimageio")
 
 
 def export_bioimageio(
-    output_dir: str,
+    output_dir: str | Path,
     tasks: Sequence[str] | str | None = None,
     together: bool = False,
-    checkpoint: str = str(ROOT / WEIGHTS),
+    checkpoint: str | Path = ROOT / WEIGHTS,
     overwrite: bool = False,
 ) -> None:
     """Write a package (TASK.zip) for each task: ONNX, TorchScript and PyTorch weights, with an example and its result.

@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor
 from tqdm import tqdm
 
+from bundle import ROOT
 from bundle.checkpoint import load_network
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
@@ -21,7 +22,6 @@ from bundle.runtimes.check import ExportedFile, export_file
 from bundle.runtimes.formats import Format, find_format
 from bundle.runtimes.quantization import calibration_windows
 
-ROOT = Path(__file__).parents[2]
 DEFAULT_CHECKPOINT = ROOT / "models" / "model.pt"
 EXAMPLE = ROOT / "docs" / "example" / "simulated_cells.ome.tiff"
 DEFAULT_FORMATS = ("state_dict", "torchscript", "pt2")
@@ -29,16 +29,16 @@ SUMMARY = "exports.json"
 logger = logging.getLogger("bundle.commands.export_tasks")
 
 
-def preprocessing_for(checkpoint: str) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
+def preprocessing_for(checkpoint: str | Path) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
     """Give what the inference config does to a stack before the network sees it."""
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.yaml"))
-    parser["checkpoint"] = as_literal(checkpoint)
+    parser["checkpoint"] = as_literal(str(checkpoint))
     transform: Callable[[dict[str, Any]], Mapping[str, Any]] = parser.get_parsed_content("preprocessing")
     return transform
 
 
-def _load(checkpoint: str) -> RepMode:
+def _load(checkpoint: str | Path) -> RepMode:
     network = load_network(checkpoint)
     if not isinstance(network, RepMode):
         raise BundleError(f"{checkpoint} is a compact net already: give the trained network that it was made from.")
@@ -46,7 +46,9 @@ def _load(checkpoint: str) -> RepMode:
 
 
 def _calibrate(
-    formats: Sequence[Format], stacks: str | None, preprocessing: Callable[[dict[str, Any]], Mapping[str, Any]]
+    formats: Sequence[Format],
+    stacks: str | Path | Sequence[str | Path] | None,
+    preprocessing: Callable[[dict[str, Any]], Mapping[str, Any]],
 ) -> list[Tensor] | None:
     """Cut calibration windows out of the given stacks, if a format needs any."""
     if all(form.precision != "int8" for form in formats):
@@ -73,12 +75,12 @@ def _table(files: Sequence[ExportedFile]) -> str:
 
 
 def export_tasks(
-    output_dir: str,
+    output_dir: str | Path,
     tasks: Sequence[str] | str | None = None,
     formats: Sequence[str] | str = DEFAULT_FORMATS,
     together: bool = False,
-    calibration: str | None = None,
-    checkpoint: str = str(DEFAULT_CHECKPOINT),
+    calibration: str | Path | Sequence[str | Path] | None = None,
+    checkpoint: str | Path = DEFAULT_CHECKPOINT,
     overwrite: bool = False,
 ) -> None:
     """Write a net for each task in each format, print how they compare, and write that to exports.json too.

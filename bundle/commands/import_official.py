@@ -9,7 +9,7 @@ from bundle.official import read_official
 logger = logging.getLogger("bundle.commands.import_official")
 
 
-def import_official(checkpoint: str, output: str, overwrite: bool = False) -> None:
+def import_official(checkpoint: str | Path, output: str | Path, overwrite: bool = False) -> None:
     """Write the network of an authors' checkpoint as a flat state dict that `--checkpoint` takes everywhere here.
 
     Args:

@@ -13,7 +13,7 @@ from bundle.sharing.signature import sign_folder
 logger = logging.getLogger("bundle.commands.pack")
 
 
-def pack(output_dir: str, sign_key: str | None = None, overwrite: bool = False) -> None:
+def pack(output_dir: str | Path, sign_key: str | Path | None = None, overwrite: bool = False) -> None:
     """Pack what is shared: configs as YAML and JSON, code, weights, documentation, manifest and bill of materials.
 
     The same inputs give the same bytes, but for the signature.

@@ -1,12 +1,13 @@
 """Make a training dataset of simulated cells: OME-TIFF stacks and their dataset.csv."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bundle.simulation.dataset import PUBLISHED_SPLIT, simulate_dataset
 
 
 def simulate(
-    output_dir: str,
+    output_dir: str | Path,
     count: int,
     shape: Sequence[int] | Sequence[Sequence[int]] = (32, 128, 128),
     seed: int = 0,

@@ -64,9 +64,10 @@ def check_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> 
     for name in content:
         if name in known or name == ConfigParser.meta_key or not _is_plain(content[name]):
             continue
-        others = {other: value for other, value in content.items() if other != name}
-        if not re.search(rf"@{re.escape(name)}\b", str(others)):
-            raise unknown_option(name, knobs, config, [other for other in configs() if other.name != config])
+        rest = {other: value for other, value in content.items() if other != name}
+        if not re.search(rf"@{re.escape(name)}\b", str(rest)):
+            others = {path.name: read_knobs(path) for path in configs() if path.name != config}
+            raise unknown_option(name, knobs, config, others)
 
 
 def check_other_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> None:

@@ -1,71 +1,129 @@
-"""Commands of one function: its signature and docstring are the knobs, read and checked before it is imported."""
+"""What a command does and takes, read from a config or a function's source before anything it needs is imported."""
 
 import ast
 import importlib
 import logging
 import re
-import sys
 import textwrap
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bundle.errors import BundleError, install_excepthook
-from bundle.knobs.knob import HELP, Knob, list_knobs, unknown_option
-from bundle.knobs.words import check_loose_words, read_words, word_of
+import yaml
+
+from bundle.errors import BundleError
+from bundle.knobs.knob import CONFIGS, Knob, read_knobs, read_purpose
 
 ARGUMENT = re.compile(r"^(?P<name>\w+): (?P<text>(?:.+)(?:\n[ ]+.+)*)", re.MULTILINE)
 KINDS_OF_TYPES = {"bool": "flag", "int": "whole number", "float": "number"}
+OVERLAYS = "config"
 
 
-def run_command(module: str, program: str) -> None:
-    """Call the function that a module is named after with what was typed, or print what it takes.
+class Command(ABC):
+    """Something that a person starts by its name.
 
-    Args:
+    Words before the first option are values of the first of its knobs.
+    """
+
+    @property
+    @abstractmethod
+    def purpose(self) -> str:
+        """What it does, in a sentence."""
+
+    @property
+    @abstractmethod
+    def knobs(self) -> tuple[Knob, ...]:
+        """What it takes."""
+
+    @abstractmethod
+    def start(self, values: Mapping[str, Any]) -> None:
+        """Do it, with the values of some knobs."""
+
+
+@dataclass(frozen=True)
+class ConfigCommand(Command):
+    """Runs a config of this bundle.
+
+    Attributes:
+        config: the config's name, such as "inference.yaml".
+    """
+
+    config: str
+
+    @property
+    def purpose(self) -> str:
+        """The config's first comment."""
+        return read_purpose(CONFIGS / self.config)
+
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """The knobs at the config's top, and one for configs that are laid over it."""
+        overlays = (
+            f"YAML files laid over {self.config}, with other values or other parts: your own, or the bundle's by name"
+        )
+        return (*read_knobs(CONFIGS / self.config), Knob(OVERLAYS, None, "paths", overlays))
+
+    def start(self, values: Mapping[str, Any]) -> None:
+        """Run the config."""
+        knobs = dict(values)
+        given = knobs.pop(OVERLAYS, None) or []
+        overlays = [_find_overlay(overlay) for overlay in ([given] if isinstance(given, str) else given)]
+        from bundle.workflow import run_config  # only now, as it takes MONAI
+
+        run_config(self.config, overlays, knobs)
+
+
+def _find_overlay(given: str) -> Path:
+    """Find a config by its path, or one of the bundle's by its name; refuse what MONAI cannot read as one."""
+    path = next((path for path in (Path(given).expanduser(), CONFIGS / given) if path.is_file()), None)
+    if path is None:
+        raise BundleError(f"The config {given} is not there; give --{OVERLAYS} the path of a YAML file.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise BundleError(f"The config {path} is no YAML ({reason}); put that place right.") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"The config {path} has no line 'name: value'; write one a knob, such as 'tasks: [dna]'.")
+    return path
+
+
+@dataclass(frozen=True)
+class FunctionCommand(Command):
+    """Calls the function that a module is named after.
+
+    Attributes:
         module: the dotted name of the module, imported only once all that was typed is understood.
-        program: what the command is called.
-
-    Raises:
-        BundleError: an option does not exist, its value is not of its kind, or one that is needed is missing.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    install_excepthook()
-    package, _, name = module.rpartition(".")
-    source = Path(next(iter(importlib.import_module(package).__path__))) / f"{name}.py"
-    purpose, knobs = read_function(source, name)
-    words = sys.argv[1:]
-    if any(word.lstrip("-") in HELP and word.startswith("-") for word in words):
-        print(list_knobs(program, knobs, purpose))
-        return
-    values = read_values(words, knobs, program)
-    getattr(importlib.import_module(module), name)(**values)
+
+    module: str
+
+    @property
+    def _read(self) -> tuple[str, tuple[Knob, ...]]:
+        package, _, name = self.module.rpartition(".")
+        return read_function(Path(next(iter(importlib.import_module(package).__path__))) / f"{name}.py", name)
+
+    @property
+    def purpose(self) -> str:
+        """The first line of the function's docstring."""
+        return self._read[0]
+
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """The function's arguments."""
+        return self._read[1]
+
+    def start(self, values: Mapping[str, Any]) -> None:
+        """Call the function."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        getattr(importlib.import_module(self.module), self.module.rpartition(".")[2])(**values)
 
 
-def read_values(words: Sequence[str], knobs: Sequence[Knob], program: str) -> dict[str, Any]:
-    """Understand what was typed; words before the first option are the first knobs' values.
-
-    Raises:
-        BundleError: an option does not exist, its value is not of its kind, or one that is needed is missing.
-    """
-    typed = read_words(words)
-    placed = dict(
-        zip((knob.name for knob in knobs), (word for word, before in typed.loose if not before), strict=False)
-    )
-    check_loose_words(typed.loose[len(placed) :], knobs)
-    typed.options.update(placed)
-    names = {knob.name for knob in knobs}
-    flags = {f"no{dash}{knob.name}" for knob in knobs if knob.kind == "flag" for dash in ("", "_")}
-    for name in typed.options:
-        if name not in names | flags:
-            raise unknown_option(name, knobs, program)
-    given = {knob: word for knob in knobs if (word := word_of(knob, typed)) is not None}
-    missing = [f"--{knob.name} ({knob.text})" for knob in knobs if knob.required and knob not in given]
-    if missing:
-        raise BundleError(f"{program} needs {' and '.join(missing)}; --help lists all that it takes.")
-    return {knob.name: knob.read(word) for knob, word in given.items()}
-
-
-def read_function(source: Path, name: str) -> tuple[str, list[Knob]]:
+@cache
+def read_function(source: Path, name: str) -> tuple[str, tuple[Knob, ...]]:
     """Read what a function is for and what it takes from its source, without importing what it needs.
 
     Args:
@@ -79,10 +137,10 @@ def read_function(source: Path, name: str) -> tuple[str, list[Knob]]:
     texts = {found["name"]: re.sub(r"\s+", " ", found["text"]) for found in ARGUMENT.finditer(arguments)}
     parameters = function.args.args
     unset: list[ast.expr | None] = [None] * (len(parameters) - len(function.args.defaults))
-    return purpose, [
+    return purpose, tuple(
         Knob(each.arg, _value(default), _kind(each.annotation), texts[each.arg], required=default is None)
         for each, default in zip(parameters, [*unset, *function.args.defaults], strict=True)
-    ]
+    )
 
 
 def _value(default: ast.expr | None) -> Any:
@@ -96,6 +154,13 @@ def _value(default: ast.expr | None) -> Any:
 def _kind(annotation: ast.expr | None) -> str:
     """The kind of knob that a type stands for."""
     written = "" if annotation is None else ast.unparse(annotation)
+    if "Path" in written:
+        return "paths" if "Sequence[" in written else "path"
     if "Sequence[str]" in written:
         return "names"
     return "numbers" if "Sequence[" in written else KINDS_OF_TYPES.get(written, "text")
+
+
+def known_elsewhere(commands: Mapping[str, Command], program: str, name: str) -> dict[str, Sequence[Knob]]:
+    """Give the knobs of the other commands, by what these are called."""
+    return {f"{program} {other}": command.knobs for other, command in commands.items() if other != name}

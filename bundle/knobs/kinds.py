@@ -24,10 +24,14 @@ class Kind:
     Attributes:
         wanted: what to give, for the sentence that refuses something else.
         read: makes the value of a word or of what Python or YAML has; raises ValueError or TypeError for anything else.
+        placeholder: stands for the value in a command's help.
+        several: whether a value may be of several words.
     """
 
     wanted: str
     read: Callable[[Any], Any]
+    placeholder: str = "TEXT"
+    several: bool = False
 
 
 def read_flag(value: Any) -> bool:
@@ -83,13 +87,19 @@ def read_names(value: Any) -> list[str]:
     return names
 
 
-def read_path(value: Any) -> str | list[str]:
-    """A path as it is written, commas and spaces included; "[a.tif,b.tif]" and a list are several paths."""
-    if isinstance(value, list | tuple):
-        return [read_text(each) for each in value]
+def read_path(value: Any) -> str:
+    """A path as it is written, commas and spaces included."""
     text = read_text(value)
     if not text.strip():
         raise ValueError
+    return text
+
+
+def read_paths(value: Any) -> str | list[str]:
+    """A path as it is written; "[a.tif,b.tif]" and a list are several paths."""
+    if isinstance(value, list | tuple):
+        return [read_path(each) for each in value]
+    text = read_path(value)
     listed = _literal(text) if text.startswith("[") and text.endswith("]") else None
     return text if listed is None else [read_text(each) for each in listed]
 
@@ -108,15 +118,16 @@ def read_device(value: Any) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    "flag": Kind("True or False", read_flag),
-    "whole number": Kind("a whole number", read_whole_number),
-    "number": Kind("a number", read_number),
-    "numbers": Kind('a number or several, such as "[1,2,3]"', read_numbers),
+    "flag": Kind("True or False", read_flag, "true|false"),
+    "whole number": Kind("a whole number", read_whole_number, "N"),
+    "number": Kind("a number", read_number, "NUMBER"),
+    "numbers": Kind('a number or several, such as "[1,2,3]"', read_numbers, "NUMBER", several=True),
     "text": Kind("a text", read_text),
-    "names": Kind("a name or several, such as dna,tom20", read_names),
-    "path": Kind("a path", read_path),
-    "index or text": Kind("a whole number or a text", read_index_or_text),
-    "device": Kind("a device such as cpu or cuda:0", read_device),
+    "names": Kind("a name or several, such as dna,tom20", read_names, "NAME", several=True),
+    "path": Kind("a path", read_path, "PATH"),
+    "paths": Kind("a path or several", read_paths, "PATH", several=True),
+    "index or text": Kind("a whole number or a text", read_index_or_text, "INDEX"),
+    "device": Kind("a device such as cpu or cuda:0", read_device, "DEVICE"),
 }
 
 
@@ -138,7 +149,7 @@ def _within(name: str, kind: Kind, least: float, itself: bool, most: float) -> K
             raise ValueError
         return number
 
-    return Kind(f"a {name}", read)
+    return Kind(f"a {name}", read, kind.placeholder)
 
 
 def _choice(ways: Sequence[str]) -> Kind:
@@ -153,7 +164,7 @@ def _choice(ways: Sequence[str]) -> Kind:
             return read_flag(value)
         raise ValueError
 
-    return Kind(f"one of {', '.join(ways)}", read)
+    return Kind(f"one of {', '.join(ways)}", read, "|".join(ways))
 
 
 def kind_of_default(default: Any) -> str | None:
@@ -186,6 +197,13 @@ def split(value: Any) -> list[Any] | None:
         return parts if len(parts) > 1 or "," in text else None
     plain = value.tolist() if hasattr(value, "tolist") else value  # of an array
     return list(plain) if isinstance(plain, list | tuple) else None
+
+
+def join(words: Sequence[str]) -> str | list[str]:
+    """Make one value of the words that a shell gave for it; a list between brackets is one, whatever spaces it has."""
+    if len(words) == 1 or words[0].startswith(("[", "(")):
+        return " ".join(words)
+    return [part for word in words for part in split(word) or [word.strip(",")]]
 
 
 def _literal(text: str) -> list[Any] | None:

@@ -4,17 +4,18 @@ import difflib
 import functools
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bundle import ROOT
 from bundle.errors import BundleError
 from bundle.knobs.kinds import BOUNDED, KINDS, ONE_OF, find_kind, is_nothing, kind_of_default
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 BUNDLE_ROOT = "bundle_root"  # what MONAI asks every config for, no knob of ours
 COMMENTED = re.compile(r"^(?P<name>[A-Za-z]\w*):(?P<value>.*?)\s#\s(?P<comment>.*)$")
 KIND_AND_TEXT = re.compile(rf"(?P<kind>{'|'.join(KINDS)}|{BOUNDED}|{ONE_OF}[^:]+): (?P<text>.*)")
@@ -65,8 +66,13 @@ def read_knobs(config: Path) -> tuple[Knob, ...]:
         config: the YAML file.
 
     Raises:
+        BundleError: the configs are not there.
         ValueError: a knob's kind is not known.
     """
+    if not config.is_file():
+        raise BundleError(
+            f"{config} is not there; install the bundle anew with pip, or run it in a clone of its repository."
+        )
     knobs = []
     for line in _top_block(config.read_text(encoding="utf-8").splitlines()):
         found = COMMENTED.match(line)
@@ -78,6 +84,12 @@ def read_knobs(config: Path) -> tuple[Knob, ...]:
             raise ValueError(f"{config.name}: say the kind of {found['name']} at the start of its comment.")
         knobs.append(Knob(found["name"], default, kind, text))
     return tuple(knobs)
+
+
+def read_purpose(config: Path) -> str:
+    """Read what a config is for: its first comment, up to the command that stands behind it."""
+    text = config.read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
+    return text.partition(": ")[0].rstrip(":.") + "."
 
 
 def _top_block(lines: Sequence[str]) -> list[str]:
@@ -97,17 +109,19 @@ def configs() -> list[Path]:
     return [path for path in sorted(CONFIGS.glob("*.yaml")) if f"\n{BUNDLE_ROOT}:" in path.read_text(encoding="utf-8")]
 
 
-def unknown_option(name: str, knobs: Iterable[Knob], where: str, others: Sequence[Path] = ()) -> BundleError:
+def unknown_option(
+    name: str, knobs: Iterable[Knob], where: str, others: Mapping[str, Iterable[Knob]] | None = None
+) -> BundleError:
     """Make the sentence for an option that does not exist.
 
     Args:
         name: what was given.
         knobs: those there are.
         where: the config or command they belong to.
-        others: configs that might have it instead.
+        others: knobs of the configs or commands that might have it instead, by their names.
     """
     names = [knob.name for knob in knobs]
-    elsewhere = [config.name for config in others if any(knob.name == name for knob in read_knobs(config))]
+    elsewhere = [other for other, theirs in (others or {}).items() if any(knob.name == name for knob in theirs)]
     if elsewhere:
         return BundleError(f"--{name} is an option of {' and '.join(elsewhere)}, not of {where}; leave it out.")
     longer = [known for known in names if known.startswith(name) or name.startswith(known)]
@@ -134,11 +148,12 @@ def list_knobs(command: str, knobs: Sequence[Knob], purpose: str = "") -> str:
     blocks = [f"Usage: {command} --OPTION VALUE ...", *([textwrap.fill(purpose, WIDTH)] if purpose else []), "Options:"]
     for knob in knobs:
         text = textwrap.fill(knob.text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
-        blocks.append(f"  --{knob.name} ({find_kind(knob.kind).wanted}; {_default(knob)})\n{text}")
+        blocks.append(f"  --{knob.name} ({find_kind(knob.kind).wanted}; {shown_default(knob)})\n{text}")
     return "\n".join(blocks)
 
 
-def _default(knob: Knob) -> str:
+def shown_default(knob: Knob) -> str:
+    """Say what a knob is where it is not given."""
     if knob.required:
         return "must be given"
     if knob.default is None:

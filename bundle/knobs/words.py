@@ -86,7 +86,7 @@ def check_loose_words(loose: Sequence[tuple[str, str]], knobs: Sequence[Knob]) -
     kind = next((knob.kind for knob in knobs if knob.name == before), "")
     if kind in ("names", "numbers"):
         advice = f"join the values by commas: --{before} first,second"
-    elif kind == "path":
+    elif kind in ("path", "paths"):
         advice = f'put quotes around a pattern or a path with spaces: --{before} "*.tif"'
     else:
         advice = "begin each option with two dashes: --name value"

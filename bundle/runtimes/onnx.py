@@ -180,7 +180,7 @@ def read(path: Path) -> OnnxEngine:
 
 def _refusal(path: Path, reason: str) -> BundleError:
     return BundleError(
-        f"{path} is no ONNX file that this bundle wrote ({reason}); export it again with repmode-export."
+        f"{path} is no ONNX file that this bundle wrote ({reason}); export it again with repmode export."
     )
 
 

@@ -227,7 +227,7 @@ def read(path: Path) -> OpenVINOEngine:
         return OpenVINOEngine(description, precision, fingerprint_files(description, [path, weights]), graph)
     except (OSError, RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise BundleError(
-            f"{path} (with its .bin) is no OpenVINO graph that this bundle wrote; export it again with repmode-export."
+            f"{path} (with its .bin) is no OpenVINO graph that this bundle wrote; export it again with repmode export."
         ) from error
 
 

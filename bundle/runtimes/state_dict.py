@@ -70,7 +70,7 @@ def read_archived_net(path: Path, kind: str, locate: Locate) -> SpecializedRepMo
     except ValueError as error:
         raise BundleError(
             f"{path} is no {kind} that this bundle wrote ({str(error).rstrip('.')}); export it again with "
-            "repmode-export."
+            "repmode export."
         ) from error
 
 

@@ -21,13 +21,20 @@ def loaded(program, *words, cwd=ROOT):
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
-    [(["--help"], 0, "Usage: repmode-benchmark"), (["--otput", "a.json"], 1, "did you mean --output?")],
+    [
+        (["--help"], 0, "usage: repmode"),
+        (["benchmark", "--help"], 0, "usage: repmode benchmark"),
+        (["benchmark", "--otput", "a.json"], 1, "did you mean --output?"),
+        (["predict", "--help"], 0, "usage: repmode predict"),
+        (["predict", "a.tif", "--overwrite", "flase"], 1, "--overwrite is 'flase'; give True or False."),
+        (["train", "--config", "none.yaml"], 1, "The config none.yaml is not there"),
+        (["--print_completion", "bash"], 0, "complete "),
+    ],
 )
 def test_a_command_loads_no_package_before_what_was_typed_is_understood(tmp_path, words, code, said):
-    program = "from bundle.commands import start_benchmark\nstart_benchmark()"
-    done, shown, modules = loaded(program, "repmode-benchmark", *words, cwd=tmp_path)
+    done, shown, modules = loaded("from bundle.commands import main\nmain()", "repmode", *words, cwd=tmp_path)
     assert (done.returncode, said in shown + done.stderr) == (code, True), done.stderr
-    assert modules.isdisjoint({"torch", "monai", "numpy", "scipy", "bundle.benchmark"})
+    assert modules.isdisjoint({"torch", "monai", "numpy", "scipy", "bundle.benchmark", "bundle.workflow"})
 
 
 def test_a_refused_option_of_a_config_adds_nothing_to_what_monai_loads(tmp_path):

@@ -103,9 +103,9 @@ def test_a_path_is_what_was_written(path):
 
 
 def test_paths_that_are_no_text():
-    assert read("path", 20240311) == "20240311"
-    assert read("path", Path("a") / "b.tif") == str(Path("a/b.tif"))
-    assert read("path", ["a.tif", Path("b.tif")]) == read("path", "['a.tif','b.tif']") == ["a.tif", "b.tif"]
+    assert read("paths", 20240311) == "20240311"
+    assert read("paths", Path("a") / "b.tif") == str(Path("a/b.tif"))
+    assert read("paths", ["a.tif", Path("b.tif")]) == read("paths", "['a.tif','b.tif']") == ["a.tif", "b.tif"]
 
 
 def test_an_index_or_a_text():

@@ -79,7 +79,8 @@ def test_a_slip_is_told_the_nearest_option():
 
 def test_an_option_of_another_config_is_told_so():
     knobs = read_knobs(Path("configs/inference.yaml").resolve())
-    error = unknown_option("max_epochs", knobs, "inference.yaml", configs())
+    others = {path.name: read_knobs(path) for path in configs() if path.name != "inference.yaml"}
+    error = unknown_option("max_epochs", knobs, "inference.yaml", others)
     assert str(error) == "--max_epochs is an option of train.yaml, not of inference.yaml; leave it out."
     assert isinstance(error, BundleError)
 
