@@ -25,7 +25,7 @@ def read_brightfield(path: str | Path, channel: int | str | None) -> npt.NDArray
     """Return the transmitted-light channel (Z, Y, X) of a TIFF stack."""
     reader = TiffReader()
     array, meta = reader.get_data(reader.read(path))
-    stack = array[find_channel(meta["channel_names"], channel, path)]
+    stack = array[find_channel(meta["channel_names"], channel, str(path))]
     if len(stack) < 2 or stack.std() == 0:
         raise BundleError(f"{path} has {len(stack)} slice(s) and no change from voxel to voxel to measure.")
     return np.asarray(stack, np.float64)
