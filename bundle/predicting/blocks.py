@@ -175,8 +175,8 @@ class BlockPlan:
             if not finer:
                 raise BundleError(
                     f"{what} takes at least {needed / 1e9:.2f} GB of memory even in the smallest blocks, but "
-                    f"{budget / 1e9:.2f} GB are left; give a larger --memory_budget, a smaller --window_budget, or "
-                    "fewer --tasks at a time."
+                    f"{budget / 1e9:.2f} GB are left; give a larger --memory_budget, a smaller --window_budget, "
+                    "fewer --tasks at a time, or --engine torch."
                 )
             cuts = min(finer, key=lambda tried: self._windows(tried) * max(self.bytes_of(tried, cost), budget))
         return cuts[0], cuts[1], cuts[2]

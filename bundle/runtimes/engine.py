@@ -47,6 +47,11 @@ class Engine(DescribedNetwork):
         """
         return 8 * self.base_width * BYTES[self.precision]
 
+    @property
+    def peak_bytes_per_voxel(self) -> float:
+        """What computing a window of all its tasks takes for each voxel: no more, where they come one after the other."""
+        return self.bytes_per_voxel
+
     def specialize(self, tasks: Sequence[str] | str | None = None) -> Engine:
         """Return the engine of some of its tasks, in the given order; None takes all.
 

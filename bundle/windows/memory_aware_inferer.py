@@ -84,7 +84,8 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     what does not fit is refused.
 
     Args:
-        bytes_per_voxel: what the network takes of memory for each voxel of a window.
+        bytes_per_voxel: what the network takes of memory for each voxel of a window, if it has one task: windows are the
+            same for any number of them.
         roi_size: window size in voxels (Z, Y, X), multiples of 16; None = at most 32 slices of as many rows and columns
             as the budget allows.
         overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis.
@@ -122,6 +123,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
                 f"as --window_budget {WINDOW_BUDGET:g}."
             )
         self.bytes_per_voxel = bytes_per_voxel
+        self.peak_bytes_per_voxel = bytes_per_voxel if peak_bytes_per_voxel is None else peak_bytes_per_voxel
         self.roi_size = None if roi_size is None else check_roi_size(roi_size)
         self.weighting = gaussian_weights([DIVISOR])  # for the record
         self.overlap = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)
@@ -138,7 +140,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
 
     def bytes_of(self, roi_size: Sequence[int]) -> float:
         """What the windows at a time take of memory."""
-        return math.prod(roi_size) * self.bytes_per_voxel * self.sw_batch_size
+        return math.prod(roi_size) * self.peak_bytes_per_voxel * self.sw_batch_size
 
     def fit(self, shape: Sequence[int]) -> WindowInferer:
         """Give the sliding window for a stack of a shape (Z, Y, X).
@@ -164,7 +166,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         """Say which knob makes the windows fit: that of their number, or that which they were chosen by."""
         if self.sw_batch_size > 1:
             return "give a smaller --sw_batch_size"
-        voxels = free / 2 / self.bytes_per_voxel  # the stack and its prediction need the rest
+        voxels = free / 2 / self.peak_bytes_per_voxel  # the stack and its prediction need the rest
         if self.roi_size is not None:
             return f'give --roi_size "{list(largest_windows(shape, self.overlap, voxels))}", say'
         return f"free some, or give --window_budget {free / 2e9:.2g}, which changes the values a little"

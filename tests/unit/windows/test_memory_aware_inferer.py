@@ -81,3 +81,11 @@ def test_a_budget_larger_than_memory_is_refused_before_it_is_tried(image, monkey
 def test_a_budget_is_an_amount(budget):
     with pytest.raises(BundleError, match="window_budget"):
         MemoryAwareInferer(1, window_budget=budget)
+
+
+def test_windows_do_not_depend_on_the_number_of_tasks_but_their_memory_does():
+    one, twelve = (MemoryAwareInferer(100, window_budget=0.05, peak_bytes_per_voxel=peak) for peak in (None, 300))
+    shape = (32, 160, 160)
+    assert one.fit(shape).roi_size == twelve.fit(shape).roi_size
+    roi_size = one.windows.roi_size
+    assert twelve.bytes_of(roi_size) == 3 * one.bytes_of(roi_size)
