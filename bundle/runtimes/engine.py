@@ -49,7 +49,7 @@ class Engine(DescribedNetwork):
 
     @property
     def peak_bytes_per_voxel(self) -> float:
-        """What computing a window of all its tasks takes for each voxel: no more, where they come one after the other."""
+        """What a window of all its tasks takes for each voxel: no more, where they come one after the other."""
         return self.bytes_per_voxel
 
     def specialize(self, tasks: Sequence[str] | str | None = None) -> Engine:

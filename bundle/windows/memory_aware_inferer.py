@@ -84,8 +84,8 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     what does not fit is refused.
 
     Args:
-        bytes_per_voxel: what the network takes of memory for each voxel of a window, if it has one task: windows are the
-            same for any number of them.
+        bytes_per_voxel: what the network takes of memory for each voxel of a window, as if it had one task: windows
+            are the same for any number of them.
         roi_size: window size in voxels (Z, Y, X), multiples of 16; None = at most 32 slices of as many rows and columns
             as the budget allows.
         overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis.
@@ -93,6 +93,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         device: where the network is.
         window_budget: memory that one window may take, in 10^9 bytes.
         views: in how many views each window is predicted, see `predict_views`.
+        peak_bytes_per_voxel: what all tasks of the network take; None = `bytes_per_voxel`.
 
     Attributes:
         windows: the windows of the last prediction.
@@ -104,7 +105,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     """
 
     # The last windows follow from the rest and the stack.
-    unrecorded = ("sw_batch_size", "device", "windows", "tell", "network")
+    unrecorded = ("sw_batch_size", "device", "windows", "tell", "network", "peak_bytes_per_voxel")
 
     def __init__(
         self,
@@ -115,6 +116,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         device: torch.device | str = "cpu",
         window_budget: float = WINDOW_BUDGET,
         views: int = 1,
+        peak_bytes_per_voxel: float | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(window_budget, (int, float)) or not 0 < window_budget < math.inf:
