@@ -7,10 +7,10 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from bundle import ROOT
 from bundle.checkpoint import load_network
 from bundle.errors import BundleError
 
-ROOT = Path(__file__).parents[2]
 PATTERNS = (
     "LICENSE",
     "bundle/**/*.py",

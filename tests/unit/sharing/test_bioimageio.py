@@ -62,7 +62,7 @@ def test_the_description_says_axes_sizes_and_channels(description):
 
 
 @pytest.mark.parametrize("weights", ["pytorch_state_dict", "torchscript", "onnx"])
-def test_the_librarys_own_test_reproduces_the_example(description, weights):
+def test_the_librarys_own_test_reproduces_the_example(package, weights):
     with spec.get_validation_context().replace(perform_io_checks=False):
-        summary = core.test_description(description, weight_format=weights, devices=["cpu"])
+        summary = core.test_description(package, weight_format=weights, devices=["cpu"])
     assert summary.status == "passed", summary.format()
