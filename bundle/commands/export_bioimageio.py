@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bundle import ROOT
 from bundle.checkpoint import load_network
 from bundle.commands.export_tasks import EXAMPLE, preprocessing_for
 from bundle.files import refuse_existing, written_whole
 from bundle.network.gate import find_tasks
 from bundle.runtimes.quantization import calibration_windows
 from bundle.sharing.bioimageio import write_package
-from bundle.sharing.contents import METADATA, ROOT, WEIGHTS
+from bundle.sharing.contents import METADATA, WEIGHTS
 
 logger = logging.getLogger("bundle.commands.export_bioimageio")
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from bundle import ROOT
 from bundle.archive import load_data
 from bundle.checkpoint import load_network, save_network
 from bundle.sharing import import_extra
-from bundle.sharing.contents import METADATA, ROOT, WEIGHTS, Contents, read_contents
+from bundle.sharing.contents import METADATA, WEIGHTS, Contents, read_contents
 from bundle.sharing.package import seal, write_folder
 
 CARD = "docs/README.md"

@@ -4,9 +4,10 @@ import json
 import zipfile
 from pathlib import Path
 
+from bundle import ROOT
 from bundle.sharing import NAME
 from bundle.sharing.bill import write_bill
-from bundle.sharing.contents import METADATA, ROOT, Contents, read_contents
+from bundle.sharing.contents import METADATA, Contents, read_contents
 from bundle.sharing.manifest import MANIFEST, write_manifest
 
 BILL = "sbom.cdx.json"
