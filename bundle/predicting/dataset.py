@@ -1,7 +1,7 @@
 """The blocks of a run's stacks one after the other, read ahead; a stack that fails leaves the others."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -142,12 +142,33 @@ class StackEvaluator(SupervisedEvaluator):  # type: ignore[misc]
 
     Args:
         run: the run; it raises again what is no stack's fault.
+        made_with: what predictions depend on besides their files, by name: one that is there counts as finished only
+            if it was made with the same.
+        adaptation: makes a network of its own for each stack; None = all have the run's.
         kwargs: of `SupervisedEvaluator`; a batch is one stack, named by its image's `filename_or_obj`.
     """
 
-    def __init__(self, run: PredictionRun, **kwargs: Any) -> None:
+    def __init__(
+        self, run: PredictionRun, made_with: Mapping[str, Any], adaptation: Adaptation | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.stacks = run
+        self.made_with = made_with
+        self.adaptation = adaptation
+
+    def run(self, global_epoch: int = 1) -> None:
+        """Predict the stacks that are not finished.
+
+        Raises:
+            BundleError: what is there would be lost, or a stack failed; see `PredictionRun`.
+        """
+        self.stacks.make_with(**self.made_with, adaptation=self.adaptation)
+        if self.adaptation is not None:
+            self.adaptation.check()
+        self.stacks.check()
+        if self.stacks.pending:
+            super().run(global_epoch)
+        self.stacks.finish()
 
     def _iteration(self, engine: "StackEvaluator", batchdata: dict[str, Any]) -> dict[str, Any]:
         """Predict one stack."""

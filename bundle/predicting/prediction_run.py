@@ -16,6 +16,7 @@ from bundle.predicting.output_format import OUTPUT_FORMATS, check_output_format,
 from bundle.predicting.record import describe, describe_origin
 from bundle.predicting.summary import Summary
 from bundle.stacks.file_series import is_series
+from bundle.stacks.formats.array import is_lent
 from bundle.stacks.formats.ome_zarr import plate_fields
 from bundle.stacks.formats.series import AUTO, join_files, planes_glob, stack_of_files
 from bundle.stacks.reader import FileReader
@@ -58,6 +59,8 @@ def find_stacks(
         if not found:
             raise BundleError(f"The list of inputs is empty; give --{knob} a file, a folder, a glob or a CSV.")
         return list({path.absolute(): path for path in found}.values())
+    if is_lent(Path(source)):
+        return [Path(source)]
     path = Path(source).expanduser()
     reads_folder = FileReader().reads_folder
     if path.is_dir() and not reads_folder(path):

@@ -46,7 +46,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         checkpoint: file of the network, for the record.
     """
 
-    unrecorded = ("run", "inferer", "checkpoint", "current", "tell")  # described as parts of their own
+    unrecorded: tuple[str, ...] = ("run", "inferer", "checkpoint", "current", "tell")  # described as parts of their own
 
     def __init__(
         self,

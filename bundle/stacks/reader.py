@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bundle.errors import BundleError
+from bundle.stacks.formats.array import ArrayReader
 from bundle.stacks.formats.nifti import NiftiReader
 from bundle.stacks.formats.numpy import NumpyReader
 from bundle.stacks.formats.ome_zarr import OMEZarrReader
@@ -13,6 +14,7 @@ from bundle.stacks.lazy_stack import StackFile
 from bundle.stacks.stack import StackReader
 
 FORMATS: tuple[type[StackReader], ...] = (
+    ArrayReader,
     TiffReader,
     NiftiReader,
     NumpyReader,
@@ -41,6 +43,10 @@ class FileReader(StackReader):
     def kind_of(self, path: Path) -> str:
         """What a file of its format is called in errors."""
         return self._format(path).kind
+
+    def reads(self, path: Path) -> bool:
+        """Tell whether a file, folder, series or lent array is of some format."""
+        return any(reader.reads(path) for reader in self._readers)
 
     def reads_folder(self, path: Path) -> bool:
         """Tell whether this folder is a stack of a format that keeps its stacks in folders."""

@@ -219,7 +219,7 @@ class StackReader(ImageReader):  # type: ignore[misc]
 
     def _check_there(self, path: Path) -> None:
         """Refuse a path where nothing stands, and a folder that is no stack."""
-        if is_series(path):
+        if is_series(path) or self.reads(path):
             return
         if not path.exists() or (path.is_dir() and not self.reads_folder(path)):
             found = "is a folder, not a file" if path.is_dir() else "is not there"

@@ -37,6 +37,12 @@ def test_a_command_loads_no_package_before_what_was_typed_is_understood(tmp_path
     assert modules.isdisjoint({"torch", "monai", "numpy", "scipy", "bundle.benchmark", "bundle.workflow"})
 
 
+def test_the_package_itself_loads_none(tmp_path):
+    done, _, modules = loaded("import bundle\nassert 'Predictor' in bundle.__all__", "x", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert modules.isdisjoint({"torch", "monai", "numpy", "bundle.predictor"})
+
+
 def test_a_refused_option_of_a_config_adds_nothing_to_what_monai_loads(tmp_path):
     config = str(ROOT / "configs" / "inference.yaml")
     program = (
