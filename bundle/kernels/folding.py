@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
+VECTOR = 16
+"""Channels that a CPU's vector unit, with AVX-512, computes at once."""
+
 
 def fold_slices(x: Tensor) -> Tensor:
     """Make each pair of slices of x (N, C, Z, Y, X), Z even, channels of one: (N, 2 C, Z / 2, Y, X)."""
@@ -43,9 +46,7 @@ def _gather_kernel(folded: Tensor) -> Tensor:
 
 def _is_exported() -> bool:
     """Whether a graph is traced: it is for other machines, and for images of any size."""
-    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-        return torch.compiler.is_compiling()
-    return False
+    return torch.compiler.is_compiling()
 
 
 def _is_single_slice(x: Tensor) -> bool:
@@ -53,12 +54,12 @@ def _is_single_slice(x: Tensor) -> bool:
     return not _is_exported() and x.shape[2] == 1
 
 
-def _pays(x: Tensor, kernel: Tensor, vector: int = 16) -> bool:  # an argument, since TorchScript sees no globals
-    """Whether folding speeds a convolution up: on a CPU, whose vectors of 16 channels few channels leave empty."""
+def _pays(x: Tensor, kernel: Tensor) -> bool:
+    """Whether folding speeds a convolution up: on a CPU, whose vectors few channels leave empty."""
     if _is_exported():
         return False
     foldable = kernel.shape[2] % 4 == 1 and x.shape[2] % 2 == 0 and x.shape[2] > 2
-    return foldable and x.is_cpu and min(kernel.shape[0], kernel.shape[1]) < vector
+    return foldable and x.is_cpu and min(kernel.shape[0], kernel.shape[1]) < VECTOR
 
 
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:

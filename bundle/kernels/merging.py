@@ -27,7 +27,7 @@ def merge_kernels(gate: Tensor, kernels: list[Tensor], size: int) -> Tensor:
         The merged kernels (U, O, I, size, size, size).
     """
     margins = [(size - kernel.shape[-1]) // 2 for kernel in kernels]
-    padded = [F.pad(kernel, [margin] * 6) for kernel, margin in zip(kernels, margins)]  # noqa: B905 - TorchScript
+    padded = [F.pad(kernel, [margin] * 6) for kernel, margin in zip(kernels, margins, strict=True)]
     return torch.einsum("ueo,eoizyx->uoizyx", gate, torch.stack(padded))
 
 
@@ -45,8 +45,7 @@ def convolve_groups(x: Tensor, kernels: Tensor, sample_counts: list[int]) -> Ten
         sample_counts: how many samples each task has.
     """
     groups = torch.split(x, sample_counts)
-    convolved = [convolve(group, kernel) for group, kernel in zip(groups, kernels.unbind())]  # noqa: B905 - TorchScript
-    return torch.cat(convolved)
+    return torch.cat([convolve(group, kernel) for group, kernel in zip(groups, kernels.unbind(), strict=True)])
 
 
 def _slices(sample_counts: list[int]) -> Iterator[slice]:

@@ -2,7 +2,6 @@
 
 from typing import Optional
 
-import torch
 from torch import Tensor, nn
 
 from bundle.kernels.merging import MergingConvolution, convolve_groups, join, merge_kernels
@@ -47,7 +46,7 @@ class MoDEConvolution(nn.Module):
         """
         assert task is not None, "a MoDE convolution needs the task"
         embedding, sample_counts = task
-        if self.training and not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if self.training:
             kernels = self._kernels()
             gate = self.gate(embedding).to(kernels[0].dtype)  # autocast's gates are of half precision
             y: Tensor = MergingConvolution.apply(  # type: ignore[no-untyped-call]

@@ -30,8 +30,6 @@ class DescribedNetwork(nn.Module):
         fingerprint: of the weights that it was made of, where they are not its own state dict.
     """
 
-    __jit_unused_properties__ = ("tasks", "base_width", "spacing", "zscore_order", "target_statistics", "fingerprint")
-
     def __init__(self, description: NetworkDescription, fingerprint: str | None = None) -> None:
         super().__init__()
         self.description = description
@@ -71,17 +69,14 @@ class DescribedNetwork(nn.Module):
         """
         return self._fingerprint or self.own_fingerprint()
 
-    @torch.jit.unused
     def own_fingerprint(self) -> str:
         """Return the fingerprint of the weights as they are here, whatever they were made from."""
         return digest_weights(self.state_dict())
 
-    @torch.jit.unused
     def come_from(self, source: DescribedNetwork) -> None:
         """Take the fingerprint of the network that the weights were made from."""
         self._fingerprint = source.fingerprint
 
-    @torch.jit.unused
     def set_target_statistics(self, statistics: Mapping[str, Sequence[float]]) -> None:
         """Take the (mean, standard deviation) of each task's raw training targets, in camera units.
 
@@ -90,12 +85,10 @@ class DescribedNetwork(nn.Module):
         """
         self.description = replace(self.description, target_statistics=statistics)
 
-    @torch.jit.unused
     def get_extra_state(self) -> Tensor:
         """Return the description that the state dict carries, a uint8 tensor (B,)."""
         return encode_description(self.description)
 
-    @torch.jit.unused
     def set_extra_state(self, state: Tensor) -> None:
         """Take the target statistics of a state dict made for the same network.
 

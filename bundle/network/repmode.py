@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class RepMode(DescribedNetwork):
             task = torch.tensor(find_tasks(task, self.tasks), device=image.device)
         return super().__call__(image, task)  # type: ignore[no-any-return]
 
-    def forward(self, image: Tensor, task: Optional[Tensor] = None) -> Tensor:  # noqa: UP045 - TorchScript
+    def forward(self, image: Tensor, task: Tensor | None = None) -> Tensor:
         """Predict fluorescence, in z-scores, from images (N, 1, Z, Y, X) in z-scores; Z, Y and X divide by 16.
 
         Args:
@@ -86,7 +86,6 @@ class RepMode(DescribedNetwork):
         prediction: Tensor = self.unet(image[order], (self.embedding[distinct], sample_counts))
         return prediction[torch.argsort(order)]
 
-    @torch.jit.unused
     def specialize(self, tasks: Sequence[str] | str | None = None) -> SpecializedRepMode:
         """Return a plain net for some tasks: kernels merged, batch norms folded, no experts left (GatRep).
 
@@ -113,3 +112,7 @@ class RepMode(DescribedNetwork):
             specialize_unet(self.unet, self.embedding[index : index + 1], plain)
         net.come_from(self)
         return net
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Give TorchScript the plain net of all tasks, which predicts the same from an image alone."""
+        return self.specialize().__prepare_scriptable__()

@@ -89,6 +89,22 @@ def specialize_unet(unet: UNet, embedding: Tensor, plain: UNet) -> None:
     _fill(plain.last, _task_kernel(unet.last, embedding), None)
 
 
+class SideBySide(nn.Module):
+    """Plain U-Nets without a description: what TorchScript takes of a specialised net.
+
+    Args:
+        unets: the U-Nets, a channel each.
+    """
+
+    def __init__(self, unets: nn.ModuleList) -> None:
+        super().__init__()
+        self.unets = unets
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict (N, T, Z, Y, X) from images (N, 1, Z, Y, X)."""
+        return torch.cat([unet(image) for unet in self.unets], dim=1)
+
+
 class SpecializedRepMode(DescribedNetwork):
     """Plain nets of some tasks, side by side: (N, 1, Z, Y, X) -> (N, T, Z, Y, X), a channel a task.
 
@@ -116,7 +132,6 @@ class SpecializedRepMode(DescribedNetwork):
         """
         return torch.cat([unet(image) for unet in self.unets], dim=1)
 
-    @torch.jit.unused
     def specialize(self, tasks: Sequence[str] | str | None = None) -> SpecializedRepMode:
         """Return a copy for some of the tasks, in the given order; None takes all.
 
@@ -129,3 +144,7 @@ class SpecializedRepMode(DescribedNetwork):
         chosen.description = self.description.for_tasks([self.tasks[index] for index in indices])
         chosen.come_from(self)
         return chosen
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Give TorchScript the nets alone."""
+        return SideBySide(self.unets).train(self.training)
