@@ -7,8 +7,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from bundle.network import RepMode
-from bundle.network.convolution import MoDEConvolution, TaskBatch
-from bundle.network.gate import find_tasks
+from bundle.network.gate import TaskBatch, find_tasks
+from bundle.network.mode_convolution import MoDEConvolution
 from bundle.network.repmode import TaskLike
 
 
@@ -34,11 +34,11 @@ class LiteralMoDEConvolution(nn.Module):
             merged = merged + weight[:, None, None, None, None] * padded
         return merged
 
-    def forward(self, images: list[Tensor], task: TaskBatch) -> Tensor:
-        """Convolve the channels I of images (N, I', Z, Y, X) to (N, O, Z, Y, X), given an embedding for each sample."""
-        embeddings, _ = task
+    def forward(self, x: Tensor, task: TaskBatch, skip: Tensor | None = None) -> Tensor:
+        """Convolve x (N, I, Z, Y, X), or `skip` and x, to (N, O, Z, Y, X), given an embedding for each sample."""
+        samples = x if skip is None else torch.cat([skip, x], dim=1)
         convolved = []
-        for sample, gate in zip(torch.cat(images, dim=1), self.gate(embeddings), strict=True):
+        for sample, gate in zip(samples, self.gate(task.embedding), strict=True):
             convolved.append(F.conv3d(sample[None], self.merged_kernel(gate), padding=self.size // 2))
         return torch.cat(convolved)
 
@@ -68,5 +68,5 @@ class LiteralRepMode(nn.Module):
         indices = task if isinstance(task, Tensor) else torch.tensor(find_tasks(task, self.tasks))
         samples = len(image)
         embeddings = self.embedding[indices.reshape(-1).expand(samples)]
-        prediction: Tensor = self.unet(image, (embeddings, [1] * samples))
+        prediction: Tensor = self.unet(image, TaskBatch(embeddings, [1] * samples))
         return prediction

@@ -9,7 +9,7 @@ from typing import Any
 from bundle.datasets.manifest import match_task, read_manifest, read_tasks
 from bundle.errors import BundleError
 from bundle.network.gate import choose_tasks
-from bundle.network.unet import DIVISOR
+from bundle.network.plain import DIVISOR
 from bundle.windows.inferer import check_roi_size
 
 logger = logging.getLogger(__name__)

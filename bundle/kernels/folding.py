@@ -44,20 +44,13 @@ def _gather_kernel(folded: Tensor) -> Tensor:
     return even[:, :, :-1] + odd[:, :, 1:]
 
 
-def _is_exported() -> bool:
-    """Whether a graph is traced: it is for other machines, and for images of any size."""
-    return torch.compiler.is_compiling()
-
-
 def _is_single_slice(x: Tensor) -> bool:
     """Whether only the kernel's middle slice meets voxels; oneDNN 3.12 convolves such bfloat16 images wrongly."""
-    return not _is_exported() and x.shape[2] == 1
+    return x.shape[2] == 1
 
 
 def _pays(x: Tensor, kernel: Tensor) -> bool:
     """Whether folding speeds a convolution up: on a CPU, whose vectors few channels leave empty."""
-    if _is_exported():
-        return False
     foldable = kernel.shape[2] % 4 == 1 and x.shape[2] % 2 == 0 and x.shape[2] > 2
     return foldable and x.is_cpu and min(kernel.shape[0], kernel.shape[1]) < VECTOR
 

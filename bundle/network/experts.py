@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bundle.network.gatrep import mean_kernel
+
 
 def _kaiming_kernel(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
     """Return a kernel (O, I, K, K, K), initialised as the paper's experts are."""
@@ -58,8 +60,7 @@ class MeanExpert(Expert):
 
     def kernel(self) -> Tensor:
         """Return the serially merged kernel (O, I, K, K, K): the 1x1x1 weight A as the constant A / K^3 (GatRep)."""
-        constant = self.weight / self.size**3
-        return constant.expand(-1, -1, self.size, self.size, self.size)
+        return mean_kernel(self.weight, self.size)
 
 
 def make_expert(name: str, in_channels: int, out_channels: int, mean_sizes: Sequence[int] = (3, 5)) -> Expert:

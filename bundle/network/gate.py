@@ -1,6 +1,8 @@
 """Tasks by name, their embedding, and the gate that reads it in each MoDE convolution."""
 
+import copy
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +67,18 @@ def make_task_embedding(kind: str, task_count: int) -> Tensor:
     return torch.randn(task_count, task_count, generator=torch.Generator().manual_seed(0), device="cpu")
 
 
+class TaskBatch(NamedTuple):
+    """The tasks of a batch whose samples are sorted by task.
+
+    Args:
+        embedding: embeddings (U, T) of the U distinct tasks.
+        sample_counts: how many samples each of them has, behind one another.
+    """
+
+    embedding: Tensor
+    sample_counts: list[int]
+
+
 class Gate(nn.Module):
     """How much each expert counts for each output channel, given the task.
 
@@ -88,3 +102,8 @@ class Gate(nn.Module):
         """Return the gates (U, E, O) of U tasks from their embeddings (U, T)."""
         logits: Tensor = self.linear(self.hidden(embedding)).view(-1, self.expert_count, self.out_channels)
         return logits.softmax(dim=1) if self.softmax else logits.sigmoid()
+
+    def exactly(self, embedding: Tensor) -> Tensor:
+        """Return the gates as `forward` does, computed in float64."""
+        gates: Tensor = copy.deepcopy(self).double()(embedding.double())
+        return gates

@@ -7,22 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bundle.network.convolution import MoDEConvolution, PlainConvolution
 from bundle.network.described import DescribedNetwork
 from bundle.network.description import RepModeDescription
-from bundle.network.gate import find_tasks, make_task_embedding
-from bundle.network.specialized import SpecializedRepMode, specialize_unet
+from bundle.network.gate import TaskBatch, find_tasks, make_task_embedding
+from bundle.network.mode_convolution import MoDEConvolution, SharedConvolution
+from bundle.network.plain import SpecializedRepMode
 from bundle.network.unet import ConvolutionMaker, UNet
 
 TaskLike = Tensor | int | str | Sequence[int] | Sequence[str]
-
-
-def _plain_convolution(in_channels: int, out_channels: int) -> PlainConvolution:
-    return PlainConvolution(nn.Conv3d(in_channels, out_channels, kernel_size=5, padding=2, bias=False))
-
-
-def _kernel_size(convolution: nn.Module) -> int:
-    return convolution.size if isinstance(convolution, MoDEConvolution) else 5
 
 
 class RepMode(DescribedNetwork):
@@ -49,8 +41,8 @@ class RepMode(DescribedNetwork):
         mode: ConvolutionMaker = partial(MoDEConvolution, task_count=count, options=description)
         self.unet = UNet(
             description.base_width,
-            encoder_convolution=_plain_convolution if description.scope == "decoder" else mode,
-            decoder_convolution=_plain_convolution if description.scope == "encoder" else mode,
+            encoder_convolution=SharedConvolution if description.scope == "decoder" else mode,
+            decoder_convolution=SharedConvolution if description.scope == "encoder" else mode,
         )
 
     def __call__(self, image: Tensor, task: TaskLike | None = None) -> Tensor:
@@ -74,16 +66,15 @@ class RepMode(DescribedNetwork):
         """
         if task is None:
             count = [image.shape[0]]
-            every = [self.unet(image, (self.embedding[t : t + 1], count)) for t in range(len(self.embedding))]
+            every = [self.unet(image, TaskBatch(row[None], count)) for row in self.embedding.unbind()]
             return torch.cat(every, dim=1)
         task = task.reshape(-1)
         if task.shape[0] != 1 and task.shape[0] != image.shape[0]:
             raise ValueError(f"A batch of {image.shape[0]} images needs as many tasks, or one, not {task.shape[0]}.")
         task = task.expand(image.shape[0])
         distinct, counts = torch.unique(task, return_counts=True)
-        sample_counts: list[int] = counts.tolist()
         order = torch.argsort(task)
-        prediction: Tensor = self.unet(image[order], (self.embedding[distinct], sample_counts))
+        prediction: Tensor = self.unet(image[order], TaskBatch(self.embedding[distinct], counts.tolist()))
         return prediction[torch.argsort(order)]
 
     def specialize(self, tasks: Sequence[str] | str | None = None) -> SpecializedRepMode:
@@ -102,14 +93,10 @@ class RepMode(DescribedNetwork):
         if self.training:
             raise RuntimeError("A network in training mode cannot be specialized: call network.eval() first.")
         indices = find_tasks(self.tasks if tasks is None else tasks, self.tasks)
-        kernel_sizes = _kernel_size(self.unet.bottleneck.first.convolution), _kernel_size(self.unet.last)
+        kernel_sizes = self.unet.bottleneck.first.convolution.size, self.unet.last.size
         description = self.description.specialized([self.tasks[index] for index in indices], kernel_sizes)
-        with torch.device("meta"):  # the weights follow, so that none are drawn at random
-            net = SpecializedRepMode(**description.arguments())
-        net = net.to(self.embedding.dtype).to_empty(device=self.embedding.device).eval()
-        for index, plain in zip(indices, net.unets, strict=True):
-            assert isinstance(plain, UNet)
-            specialize_unet(self.unet, self.embedding[index : index + 1], plain)
+        unets = [self.unet.specialize(self.embedding[index : index + 1]) for index in indices]
+        net = SpecializedRepMode(**description.arguments(), unets=unets).eval()
         net.come_from(self)
         return net
 

@@ -1,45 +1,71 @@
-"""The U-Net around the convolutions: four levels down, a bottleneck, four levels up, and a last convolution."""
+"""RepMode's U-Net: four levels down, a bottleneck, four levels up, and a last convolution, all of them gated by task.
+
+Each part knows what it is for one task: `specialize` returns its plain counterpart.
+"""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Optional
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from bundle.network.convolution import PlainConvolution, TaskBatch
+from bundle.network.gate import TaskBatch
+from bundle.network.gatrep import norm_as_affine
+from bundle.network.mode_convolution import MoDEConvolution, SharedConvolution
+from bundle.network.plain import PlainBlock, PlainConvolution, PlainLevel, PlainUNet, check_image, level_channels
 
-LEVELS = 4
-DIVISOR = 2**LEVELS
-"""Z, Y and X of an image must divide by this: each level halves them."""
+TaskConvolution = MoDEConvolution | SharedConvolution
+ConvolutionMaker = Callable[[int, int], TaskConvolution]
+"""Makes a convolution of (in_channels, out_channels)."""
 
-ConvolutionMaker = Callable[[int, int], nn.Module]
-"""Makes a convolution (in_channels, out_channels) that keeps the size and is called with (images, task).
 
-It convolves the channels of all the images together: joined within it, they need not be kept for the backward pass.
-"""
+class Scaling(nn.Module):
+    """A step between two levels, which all tasks share: a convolution, batch norm and ReLU.
 
-NormMaker = Callable[[int], nn.Module]
-"""Makes the normalisation of some channels: BatchNorm3d, or Identity where it is folded into the convolution."""
+    Args:
+        convolution: that halves or doubles Z, Y and X.
+        out_channels: O, the channels that it gives.
+    """
+
+    def __init__(self, convolution: nn.Conv3d | nn.ConvTranspose3d, out_channels: int) -> None:
+        super().__init__()
+        self.convolution = PlainConvolution(convolution)
+        self.norm = nn.BatchNorm3d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, I, Z, Y, X) to (N, O, Z', Y', X')."""
+        y: Tensor = self.relu(self.norm(self.convolution(x)))
+        return y
+
+    def specialize(self) -> PlainBlock:
+        """Return the plain step of any task, with batch norm folded in."""
+        return PlainBlock(self.convolution.fold(*norm_as_affine(self.norm)))
 
 
 class Block(nn.Module):
-    """A convolution, a normalisation and ReLU.
+    """A convolution for each task, batch norm and ReLU.
 
     Args:
-        convolution: called with (images, task).
-        norm: normalises the channels that the convolution gives.
+        convolution: the MoDE convolution.
+        out_channels: O, the channels that it gives.
     """
 
-    def __init__(self, convolution: nn.Module, norm: nn.Module) -> None:
+    def __init__(self, convolution: TaskConvolution, out_channels: int) -> None:
         super().__init__()
         self.convolution = convolution
-        self.norm = norm
+        self.norm = nn.BatchNorm3d(out_channels)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
-        """Map images (N, I', Z, Y, X), whose channels add up to I, to (N, O, Z', Y', X')."""
-        y: Tensor = self.relu(self.norm(self.convolution(images, task)))
+    def forward(self, x: Tensor, task: TaskBatch, skip: Tensor | None = None) -> Tensor:
+        """Map (N, I, Z, Y, X), the channels of `skip` before those of x, to (N, O, Z, Y, X)."""
+        y: Tensor = self.relu(self.norm(self.convolution(x, task, skip)))
         return y
+
+    def specialize(self, embedding: Tensor) -> PlainBlock:
+        """Return the plain block of one task, embedding (1, T), with batch norm folded in."""
+        return PlainBlock(self.convolution.specialize(embedding, *norm_as_affine(self.norm)))
 
 
 class Level(nn.Module):
@@ -47,43 +73,31 @@ class Level(nn.Module):
 
     Args:
         make_convolution: makes each block's convolution.
-        make_norm: makes each block's normalisation.
         in_channels: I, the channels of the input.
         out_channels: O, the channels of the output.
     """
 
-    def __init__(
-        self, make_convolution: ConvolutionMaker, make_norm: NormMaker, in_channels: int, out_channels: int
-    ) -> None:
+    def __init__(self, make_convolution: ConvolutionMaker, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.first = Block(make_convolution(in_channels, out_channels), make_norm(out_channels))
-        self.second = Block(make_convolution(out_channels, out_channels), make_norm(out_channels))
+        self.first = Block(make_convolution(in_channels, out_channels), out_channels)
+        self.second = Block(make_convolution(out_channels, out_channels), out_channels)
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
-        """Map images (N, I', Z, Y, X), whose channels add up to I, to (N, O, Z, Y, X)."""
-        y: Tensor = self.second([self.first(images, task)], task)
+    def forward(self, x: Tensor, task: TaskBatch, skip: Tensor | None = None) -> Tensor:
+        """Map (N, I, Z, Y, X), the channels of `skip` before those of x, to (N, O, Z, Y, X)."""
+        y: Tensor = self.second(self.first(x, task, skip), task)
         return y
 
-
-def _down(channels: int, make_norm: NormMaker, bias: bool) -> Block:
-    convolution = nn.Conv3d(channels, channels, kernel_size=2, stride=2, bias=bias)
-    return Block(PlainConvolution(convolution), make_norm(channels))
-
-
-def _up(in_channels: int, out_channels: int, make_norm: NormMaker, bias: bool) -> Block:
-    convolution = nn.ConvTranspose3d(in_channels, out_channels, kernel_size=2, stride=2, bias=bias)
-    return Block(PlainConvolution(convolution), make_norm(out_channels))
+    def specialize(self, embedding: Tensor) -> PlainLevel:
+        """Return the plain level of one task, embedding (1, T)."""
+        return PlainLevel(self.first.specialize(embedding), self.second.specialize(embedding))
 
 
-def _check_image(image: Tensor, divisor: int = DIVISOR) -> None:  # an argument, since TorchScript sees no globals
-    if image.dim() != 5 or image.shape[1] != 1:
-        raise ValueError(f"An image must be (N, 1, Z, Y, X), but this one has the shape {list(image.shape)}.")
-    for axis, name in enumerate(["Z", "Y", "X"]):
-        size = image.shape[axis + 2]
-        if size % divisor != 0:
-            raise ValueError(
-                f"Axis {name} has the size {size}, which does not divide by {divisor}: pad it, or crop it."
-            )
+def _down(channels: int) -> Scaling:
+    return Scaling(nn.Conv3d(channels, channels, kernel_size=2, stride=2, bias=False), channels)
+
+
+def _up(channels: int) -> Scaling:
+    return Scaling(nn.ConvTranspose3d(2 * channels, channels, kernel_size=2, stride=2, bias=False), channels)
 
 
 class UNet(nn.Module):
@@ -93,45 +107,56 @@ class UNet(nn.Module):
         base_width: c, the channels of the first level.
         encoder_convolution: makes the convolutions of the encoder and the bottleneck.
         decoder_convolution: makes the convolutions of the decoder and the last one.
-        make_norm: makes the normalisation behind each convolution but the last.
-        bias: whether the convolutions between the levels have a bias: batch norm, where it is folded in, needs one.
     """
 
     def __init__(
-        self,
-        base_width: int,
-        encoder_convolution: ConvolutionMaker,
-        decoder_convolution: ConvolutionMaker,
-        make_norm: NormMaker = nn.BatchNorm3d,
-        bias: bool = False,
+        self, base_width: int, encoder_convolution: ConvolutionMaker, decoder_convolution: ConvolutionMaker
     ) -> None:
         super().__init__()
-        widths = [base_width * 2**level for level in range(LEVELS)]
-        inputs = [1, *widths[:-1]]
-        encoder = partial(Level, encoder_convolution, make_norm)
-        decoder = partial(Level, decoder_convolution, make_norm)
-        self.encoder = nn.ModuleList(encoder(i, o) for i, o in zip(inputs, widths, strict=True))
-        self.downs = nn.ModuleList(_down(width, make_norm, bias) for width in widths)
-        self.bottleneck = encoder(widths[-1], 2 * widths[-1])
-        self.ups = nn.ModuleList(_up(2 * width, width, make_norm, bias) for width in reversed(widths))
+        encoder, decoder = partial(Level, encoder_convolution), partial(Level, decoder_convolution)
+        *levels, bottom = level_channels(base_width)
+        widths = [width for _, width in levels]
+        self.encoder = nn.ModuleList(encoder(*channels) for channels in levels)
+        self.downs = nn.ModuleList(_down(width) for width in widths)
+        self.bottleneck = encoder(*bottom)
+        self.ups = nn.ModuleList(_up(width) for width in reversed(widths))
         self.decoder = nn.ModuleList(decoder(2 * width, width) for width in reversed(widths))
         self.last = decoder_convolution(base_width, 1)
 
-    def forward(self, image: Tensor, task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045 - TorchScript
+    def forward(self, image: Tensor, task: TaskBatch) -> Tensor:
         """Predict (N, 1, Z, Y, X) from an image (N, 1, Z, Y, X) whose Z, Y and X divide by 16.
+
+        Args:
+            image: the samples, sorted by task.
+            task: their tasks.
 
         Raises:
             ValueError: if the image has another number of axes or channels, or a size that does not divide by 16.
         """
-        _check_image(image)
-        x = image
-        skips: list[Tensor] = []
-        for level, down in zip(self.encoder, self.downs):  # noqa: B905 - TorchScript knows no strict
-            x = level([x], task)
-            skips.append(x)
-            x = down([x])
-        x = self.bottleneck([x], task)
-        for up, level in zip(self.ups, self.decoder):  # noqa: B905 - TorchScript knows no strict
-            x = level([skips.pop(), up([x])], task)
-        prediction: Tensor = self.last([x], task)
+        check_image(image)
+        x, skips = image, []
+        for level, down in zip(self.encoder, self.downs, strict=True):
+            skips.append(level(x, task))
+            x = down(skips[-1])
+        x = self.bottleneck(x, task)
+        for up, level in zip(self.ups, self.decoder, strict=True):
+            x = level(up(x), task, skip=skips.pop())
+        prediction: Tensor = self.last(x, task)
         return prediction
+
+    @torch.no_grad()
+    def specialize(self, embedding: Tensor) -> PlainUNet:
+        """Return the plain U-Net of one task, embedding (1, T): kernels merged, batch norms folded, no experts left."""
+
+        def plain(parts: nn.ModuleList, *task: Tensor) -> list[Any]:
+            return [part.specialize(*task) for part in parts]  # type: ignore[operator]
+
+        unchanged = embedding.new_ones(1).double(), embedding.new_zeros(1).double()
+        return PlainUNet(
+            encoder=plain(self.encoder, embedding),
+            downs=plain(self.downs),
+            bottleneck=self.bottleneck.specialize(embedding),
+            ups=plain(self.ups),
+            decoder=plain(self.decoder, embedding),
+            last=self.last.specialize(embedding, *unchanged),
+        )

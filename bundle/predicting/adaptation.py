@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from bundle.errors import BundleError
 from bundle.network import RepMode
 from bundle.network.gate import choose_tasks
-from bundle.network.unet import DIVISOR
+from bundle.network.plain import DIVISOR
 from bundle.predicting.blocks import RIM, Block
 from bundle.predicting.stack_prediction import BlockPart, StackPrediction
 from bundle.preprocessing.resampling import Region, needed_region

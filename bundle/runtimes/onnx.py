@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from bundle.errors import BundleError
 from bundle.network import SpecializedRepMode
 from bundle.network.description import SpecializedDescription
-from bundle.network.unet import DIVISOR
+from bundle.network.plain import DIVISOR
 from bundle.runtimes.engine import RuntimeEngine
 from bundle.runtimes.state_dict import fingerprint_files, read_plain_description
 

@@ -16,11 +16,10 @@ from openvino import opset13 as ops
 from torch import Tensor, nn
 
 from bundle.errors import BundleError
-from bundle.kernels.blocked import GatheredConvolution, ScatteredConvolution, block_unet, choose_blocks
 from bundle.network import SpecializedRepMode
-from bundle.network.convolution import PlainConvolution
 from bundle.network.description import SpecializedDescription
-from bundle.network.unet import Block, Level, UNet
+from bundle.network.plain import PlainBlock, PlainConvolution, PlainLevel, PlainUNet
+from bundle.runtimes.blocked import GatheredConvolution, ScatteredConvolution, block_unet, choose_blocks
 from bundle.runtimes.engine import PRECISIONS, RuntimeEngine
 from bundle.runtimes.quantization import quantize_graph
 from bundle.runtimes.state_dict import fingerprint_files, read_plain_description
@@ -94,16 +93,16 @@ def _sizes(x: openvino.Node) -> tuple[openvino.Node, openvino.Node]:
 
 
 def _block(block: nn.Module, x: openvino.Node, name: str) -> openvino.Node:
-    assert isinstance(block, Block)
+    assert isinstance(block, PlainBlock)
     return ops.relu(_rearrange(block.convolution, x, name))
 
 
 def _level(level: nn.Module, x: openvino.Node, name: str) -> openvino.Node:
-    assert isinstance(level, Level)
+    assert isinstance(level, PlainLevel)
     return _block(level.second, _block(level.first, x, f"{name}/first"), f"{name}/second")
 
 
-def _unet(unet: UNet, image: openvino.Node, name: str) -> openvino.Node:
+def _unet(unet: PlainUNet, image: openvino.Node, name: str) -> openvino.Node:
     """Add what `UNet.forward` computes to the graph."""
     x, skips = image, []
     for index, (level, down) in enumerate(zip(unet.encoder, unet.downs, strict=True)):

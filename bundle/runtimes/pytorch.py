@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bundle.kernels.blocked import block_unet, choose_blocks
 from bundle.network import SpecializedRepMode
 from bundle.network.description import SpecializedDescription
+from bundle.runtimes.blocked import block_unet, choose_blocks
 from bundle.runtimes.engine import RuntimeEngine
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

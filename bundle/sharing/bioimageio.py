@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bundle.errors import BundleError
 from bundle.network import SpecializedRepMode
-from bundle.network.unet import DIVISOR
+from bundle.network.plain import DIVISOR
 from bundle.runtimes import torchscript
 from bundle.runtimes.onnx import build_onnx, dynamic_axes
 from bundle.sharing import import_extra

@@ -7,7 +7,7 @@ import torch
 from monai.inferers import SlidingWindowInfererAdapt
 
 from bundle.errors import BundleError
-from bundle.network.unet import DIVISOR
+from bundle.network.plain import DIVISOR
 
 SIGMA_SCALE = 1 / 8
 

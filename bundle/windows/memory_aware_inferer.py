@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 
 from bundle.errors import BundleError
-from bundle.network.unet import DIVISOR
+from bundle.network.plain import DIVISOR
 from bundle.preprocessing.resample_transform import GRID_SHAPE
 from bundle.windows.inferer import WindowInferer, check_roi_size, gaussian_weights
 from bundle.windows.memory import free_memory, is_out_of_memory

@@ -202,7 +202,7 @@ def script(tmp_path: Path, plain: SpecializedRepMode) -> Path:
 
 def test_a_scripts_code_and_pickles_are_not_looked_at(marker: Path, script: Path, plain: SpecializedRepMode) -> None:
     attack = pickle.dumps(Attack(marker), protocol=2)
-    code = "code/__torch__/bundle/network/specialized.py"
+    code = "code/__torch__/bundle/network/plain.py"
     changes = {"data.pkl": attack, "constants.pkl": attack, code: b"no code"}
     change_members(script, {name: lambda _, content=content: content for name, content in changes.items()})
     with pytest.raises(RuntimeError):

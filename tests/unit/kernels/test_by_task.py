@@ -1,11 +1,13 @@
-"""Convolutions that merge their kernels again in the backward pass."""
+"""Each sample convolved with its task's kernel: quick and plain are the same, with their gradients."""
 
 import pytest
 import torch
 
-from bundle.kernels.merging import MergingConvolution, convolve_groups, merge_kernels
-from bundle.network.convolution import MoDEConvolution
+from bundle.kernels import convolve_by_task, convolve_by_task_plainly
 from bundle.network.description import MoDEOptions
+from bundle.network.gate import TaskBatch
+from bundle.network.gatrep import merge_kernels
+from bundle.network.mode_convolution import MoDEConvolution
 
 COUNTS = [2, 1]
 
@@ -18,24 +20,27 @@ def variables(in_channels: int) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("channels", [[1], [17], [2, 3]])
-def test_its_gradients_are_those_of_merging_once_and_keeping_the_kernels(channels: list[int]) -> None:
-    x, gate, *kernels = inputs = variables(sum(channels))
-    ours = MergingConvolution.apply(len(channels), COUNTS, 5, gate, *x.split(channels, dim=1), *kernels)
-    kept = convolve_groups(x, merge_kernels(gate, kernels, 5), COUNTS)
-    torch.testing.assert_close(ours, kept, rtol=0, atol=1e-11)
-    weights = torch.randn_like(kept)
+def test_values_and_gradients_are_those_of_the_plain_reference(channels: list[int]) -> None:
+    x, *parts = inputs = variables(sum(channels))
+    *skip, last = x.split(channels, dim=1)
+    arguments = last, COUNTS, merge_kernels, *parts
+    options = {"skip": skip[0]} if skip else {}
+    ours, plain = convolve_by_task(*arguments, **options), convolve_by_task_plainly(*arguments, **options)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-11)
+    weights = torch.randn_like(plain)
     for gradient, expected in zip(
-        torch.autograd.grad(ours, inputs, weights), torch.autograd.grad(kept, inputs, weights), strict=True
+        torch.autograd.grad(ours, inputs, weights), torch.autograd.grad(plain, inputs, weights), strict=True
     ):
         torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-11)
 
 
 def test_an_image_needs_no_gradient() -> None:
-    x, gate, *kernels = variables(1)
-    y = MergingConvolution.apply(1, COUNTS, 5, gate, x.detach(), *kernels)
-    gradient = torch.autograd.grad(y.square().sum(), kernels[0])[0]
-    expected = convolve_groups(x.detach(), merge_kernels(gate, kernels, 5), COUNTS)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected.square().sum(), kernels[0])[0])
+    x, *parts = variables(1)
+    ours, plain = (
+        way(x.detach(), COUNTS, merge_kernels, *parts) for way in (convolve_by_task, convolve_by_task_plainly)
+    )
+    gradient, expected = (torch.autograd.grad(y.square().sum(), parts[1])[0] for y in (ours, plain))
+    torch.testing.assert_close(gradient, expected)
 
 
 @pytest.mark.parametrize("images", [1, 2])
@@ -50,7 +55,8 @@ def test_training_keeps_the_samples_and_the_experts_alone_for_the_backward_pass(
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
-        layer(separate, (torch.eye(2), [1, 1]))
+        *skip, x = separate
+        layer(x, TaskBatch(torch.eye(2), [1, 1]), *skip)
     assert {image.data_ptr() for image in separate} <= set(kept)  # as they are, not joined
     one_merged_kernel = 4 * 4 * images * 5**3
     parameters = sum(parameter.numel() for parameter in layer.parameters())
@@ -61,12 +67,12 @@ def test_under_autocast_parameters_get_gradients_of_their_own_precision() -> Non
     torch.manual_seed(0)
     layer = MoDEConvolution(4, 4, task_count=2, options=MoDEOptions())
     x = torch.randn(2, 4, 4, 8, 8)
-    task = torch.eye(2), [1, 1]
+    task = TaskBatch(torch.eye(2), [1, 1])
     gradients = []
     for enabled in (False, True):
         layer.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            y = layer([x], task)
+            y = layer(x, task)
         assert y.dtype == (torch.bfloat16 if enabled else torch.float32)
         y.float().square().mean().backward()
         gradients.append([parameter.grad.clone() for parameter in layer.parameters()])

@@ -12,17 +12,14 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Optional, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from bundle.network.convolution import PlainConvolution, TaskBatch
-from bundle.network.unet import Block, Level, UNet
+from bundle.network.plain import Filled, PlainBlock, PlainConvolution, PlainLevel, PlainUNet, filled
 
 BlockSize = tuple[int, int, int]
 LEVELS: dict[BlockSize, int] = {(1, 1, 1): 1, (1, 1, 2): 2, (1, 2, 2): 4, (2, 2, 2): 8}
-Filled = TypeVar("Filled", nn.Conv3d, nn.ConvTranspose3d)
 Convolution = nn.Conv3d | nn.ConvTranspose3d
 
 
@@ -94,10 +91,8 @@ def _three(sizes: Iterable[int]) -> BlockSize:
 
 def _filled(convolution: Filled, kernel: Tensor, bias: Tensor | None, repeats: int) -> Filled:
     """Put a kernel into a convolution, and a bias, repeated for each voxel of a block."""
-    convolution.weight = nn.Parameter(kernel.contiguous(), requires_grad=False)
     assert bias is not None
-    convolution.bias = nn.Parameter(bias.float().repeat_interleave(repeats), requires_grad=False)
-    return convolution
+    return filled(convolution, kernel.contiguous(), bias.float().repeat_interleave(repeats))
 
 
 class BlockConvolution(PlainConvolution):
@@ -116,17 +111,17 @@ class BlockConvolution(PlainConvolution):
 class GatheredConvolution(BlockConvolution):
     """A convolution behind `to_blocks`: from voxels to blocks."""
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045
-        """Convolve images (N, I', Z, Y, X), whose channels add up to I, to (N, O*B, Z', Y', X')."""
-        return super().forward([to_blocks(image, self.block) for image in images], task)
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, I, Z, Y, X) to (N, O*B, Z', Y', X')."""
+        return super().forward(to_blocks(x, self.block))
 
 
 class ScatteredConvolution(BlockConvolution):
     """A convolution before `from_blocks`: from blocks to voxels."""
 
-    def forward(self, images: list[Tensor], task: Optional[TaskBatch] = None) -> Tensor:  # noqa: UP045
-        """Convolve images (N, I', Z', Y', X'), whose channels add up to I*B, to (N, O, Z, Y, X)."""
-        return from_blocks(super().forward(images, task), self.block)
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, I*B, Z', Y', X') to (N, O, Z, Y, X)."""
+        return from_blocks(super().forward(x), self.block)
 
 
 @dataclass(frozen=True)
@@ -158,7 +153,7 @@ def choose_blocks(base_width: int, precision: str) -> Blocks:
 
 
 @torch.no_grad()
-def block_unet(unet: nn.Module, blocks: Blocks) -> UNet:
+def block_unet(unet: nn.Module, blocks: Blocks) -> PlainUNet:
     """Copy a plain U-Net so that its first level computes on blocks of voxels.
 
     Args:
@@ -168,18 +163,18 @@ def block_unet(unet: nn.Module, blocks: Blocks) -> UNet:
     Returns:
         A U-Net of the same values but for the order of summation; the deeper levels share their weights with it.
     """
-    assert isinstance(unet, UNet)
+    assert isinstance(unet, PlainUNet)
     gather, level, scatter = blocks.gather, blocks.level, blocks.scatter
     blocked = copy.deepcopy(unet, {id(weight): weight for weight in unet.parameters()})
     encoder, decoder = blocked.encoder[0], blocked.decoder[-1]
-    assert isinstance(encoder, Level)
-    assert isinstance(decoder, Level)
+    assert isinstance(encoder, PlainLevel)
+    assert isinstance(decoder, PlainLevel)
     first = block_convolution(_held(encoder.first.convolution), gather, level)
     encoder.first.convolution = GatheredConvolution(first, gather)
     for block in (encoder.second, decoder.first, decoder.second):
         block.convolution = PlainConvolution(block_convolution(_held(block.convolution), level, level))
     for scaling in (blocked.downs[0], blocked.ups[-1]):
-        assert isinstance(scaling, Block)
+        assert isinstance(scaling, PlainBlock)
         scaling.convolution = PlainConvolution(block_scaling(_held(scaling.convolution), level))
     blocked.last = ScatteredConvolution(block_convolution(_held(blocked.last), level, scatter), scatter)
     return blocked

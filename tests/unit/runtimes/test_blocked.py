@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bundle.kernels.blocked import Blocks, block_unet, choose_blocks, from_blocks, to_blocks
 from bundle.network import RepMode
+from bundle.runtimes.blocked import Blocks, block_unet, choose_blocks, from_blocks, to_blocks
 
 LEVELS = [(1, 1, 1), (1, 1, 2), (1, 2, 2), (2, 2, 2)]
 
