@@ -22,6 +22,7 @@ from bundle.predicting.volume import VolumeOnDisk
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
 from bundle.stacks.reader import FileReader
+from tests.networks import that_saw_images
 from tests.prediction import cut, predict, predict_in_blocks, sentence_of
 
 SPACING = (0.35, 0.2, 0.25)
@@ -31,14 +32,12 @@ SPACING = (0.35, 0.2, 0.25)
 def checkpoint(tmp_path_factory):
     """A tiny network whose batch norms have seen data, so that its predictions are of the size of z-scores."""
     torch.manual_seed(0)
-    network = RepMode(["dna", "zo1"], base_width=1, target_statistics={"dna": (100.0, 20.0)}).train()
+    network = that_saw_images(RepMode(["dna", "zo1"], base_width=1, target_statistics={"dna": (100.0, 20.0)}))
     with torch.no_grad():
-        for _ in range(30):
-            network(torch.randn(2, 1, 16, 32, 32), torch.tensor([0, 1]))
         for name, parameter in network.unet.last.named_parameters():
             parameter.mul_(1 if "gate" in name else 50)
     path = tmp_path_factory.mktemp("weights") / "model.pt"
-    save_network(network.eval(), path)
+    save_network(network, path)
     return path
 
 

@@ -20,6 +20,7 @@ from bundle.runtimes import ENGINES, FORMATS
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.formats.tiff import TiffReader
 from bundle.windows.inferer import WindowInferer
+from tests.networks import that_saw_images
 from tests.prediction import CONFIG, predict, sentence_of
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ SPACING = (0.29, 0.2, 0.25)
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return RepMode(TASKS, base_width=1, target_statistics={"dna": (100.0, 20.0)}).eval()
+    return that_saw_images(RepMode(TASKS, base_width=1, target_statistics={"dna": (100.0, 20.0)}))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_the_values_are_the_networks(folder, checkpoint, network):
         expected = network(torch.from_numpy(scores[None]).float())[0].numpy()
     found = TiffReader().load(folder / "out" / "cell_pred.ome.tiff")
     assert found.channel_names == TASKS
-    np.testing.assert_allclose(found.array, expected, atol=1e-5)
+    np.testing.assert_allclose(found.array, expected, rtol=0, atol=1e-4 * expected.std())
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,13 @@ def test_a_quality_stands_for_windows_which_are_recorded(folder, checkpoint, net
     scores = torch.from_numpy((array - array.mean()) / array.std())[None].float()
     with torch.no_grad():
         expected = WindowInferer(roi_size, overlap=overlap)(scores, network, task=["dna"])[0]
-    np.testing.assert_allclose(TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array, expected, atol=1e-5)
+    found = TiffReader().load(folder / "out" / "cell_pred.ome.tiff").array
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * float(expected.std()))
 
 
 @pytest.mark.parametrize(
     ("engine", "precision", "tolerance"),
-    [("torch", "fp32", 1e-5), ("openvino", "fp32", 1e-4), ("openvino", "int8", 0.5), ("onnx", "fp32", 1e-4)],
+    [("torch", "fp32", 1e-4), ("openvino", "fp32", 1e-3), ("openvino", "int8", 0.5), ("onnx", "fp32", 1e-3)],
 )
 def test_engines_and_precisions_give_the_networks_values(folder, checkpoint, network, engine, precision, tolerance):
     pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
@@ -132,7 +134,7 @@ def test_an_exported_file_is_a_checkpoint(folder, checkpoint, form):
     predict(f"exports/tom20{FORMATS[form].ending}", output_dir="exported", **window)
     predict(checkpoint, tasks=["tom20"], output_dir="full", **window)
     exported, full = (tifffile.imread(f"{name}/cell_pred.ome.tiff") for name in ("exported", "full"))
-    np.testing.assert_allclose(exported, full, atol=1e-4)
+    np.testing.assert_allclose(exported, full, rtol=0, atol=1e-3 * full.std())
 
 
 def test_an_exported_compact_checkpoint_serves_too(folder, checkpoint, network):
@@ -141,7 +143,7 @@ def test_an_exported_compact_checkpoint_serves_too(folder, checkpoint, network):
     predict(folder / "compact.pt", input="cell.tif", tasks=["dna"], output_dir="compact")
     predict(checkpoint, input="cell.tif", tasks="dna", output_dir="full")
     compact, full = (tifffile.imread(f"{name}/cell_pred.ome.tiff") for name in ("compact", "full"))
-    np.testing.assert_allclose(compact, full, atol=1e-5)
+    np.testing.assert_allclose(compact, full, rtol=0, atol=1e-4 * full.std())
     assert "tom20, dna" in sentence_of(folder / "compact.pt", input="cell.tif", tasks=["zo1"], output_dir="no")
 
 

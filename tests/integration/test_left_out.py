@@ -12,6 +12,7 @@ from bundle.checkpoint import save_network
 from bundle.network import RepMode
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.reader import FileReader
+from tests.networks import that_saw_images
 from tests.prediction import cut, predict
 
 SHAPE = (16, 48, 48)
@@ -21,12 +22,9 @@ SHAPE = (16, 48, 48)
 def checkpoint(tmp_path_factory):
     """A tiny network whose batch norms have seen images."""
     torch.manual_seed(0)
-    network = RepMode(["dna"], base_width=1).train()
-    with torch.no_grad():
-        for _ in range(30):
-            network(torch.randn(2, 1, 16, 32, 32), torch.tensor([0, 0]))
+    network = that_saw_images(RepMode(["dna"], base_width=1))
     path = tmp_path_factory.mktemp("weights") / "model.pt"
-    save_network(network.eval(), path)
+    save_network(network, path)
     return path
 
 

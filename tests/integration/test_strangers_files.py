@@ -28,6 +28,7 @@ from bundle.predicting.prediction_run import PredictionRun
 from bundle.runtimes import FORMATS, load_checkpoint
 from bundle.stacks.reader import FileReader
 from bundle.training import RunFolder
+from tests.networks import that_saw_images
 
 
 class Attack:
@@ -54,7 +55,7 @@ def marker(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def plain() -> SpecializedRepMode:
-    return RepMode(["dna", "er"], base_width=1).eval().specialize()
+    return that_saw_images(RepMode(["dna", "er"], base_width=1)).specialize()
 
 
 def is_run(path: Path, marker: Path) -> bool:

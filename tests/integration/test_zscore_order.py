@@ -12,6 +12,7 @@ from bundle.checkpoint import save_network
 from bundle.errors import find_sentence
 from bundle.network import RepMode
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from tests.networks import that_saw_images
 
 ROOT = Path(__file__).parents[2]
 STEPS = {
@@ -27,7 +28,7 @@ def array(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     array = np.random.default_rng(0).integers(100, 4000, (1, 4, 30, 30)).astype(np.uint16)
     write_ome_tiff("cell.ome.tiff", array, spacing=(0.29, 0.1, 0.1), channel_names=["brightfield"])
-    save_network(RepMode(["dna"], base_width=1), "model.pt")
+    save_network(that_saw_images(RepMode(["dna"], base_width=1)), "model.pt")
     return array
 
 

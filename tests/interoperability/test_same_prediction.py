@@ -19,6 +19,7 @@ from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.formats.ome_zarr_writer import write_ome_zarr
 from bundle.stacks.reader import FileReader
 from tests import prediction
+from tests.networks import that_saw_images
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -42,7 +43,7 @@ def checkpoint(tmp_path_factory):
     """A small random network: what is compared is the way to it and back."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "model.pt"
-    save_network(RepMode(["dna", "tom20"], base_width=1), path)
+    save_network(that_saw_images(RepMode(["dna", "tom20"], base_width=1)), path)
     return path
 
 

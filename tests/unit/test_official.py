@@ -11,6 +11,7 @@ from bundle.commands.import_official import import_official
 from bundle.errors import BundleError
 from bundle.network import RepMode
 from bundle.official import map_key, read_official
+from tests.networks import that_saw_images
 
 TASKS = ["dna", "tom20"]
 
@@ -40,7 +41,7 @@ def write_official(path: Path, network: RepMode, **content: object) -> None:
 
 def test_an_official_checkpoint_becomes_a_bundle_checkpoint(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = RepMode(TASKS, base_width=2).eval()
+    network = that_saw_images(RepMode(TASKS, base_width=2))
     write_official(tmp_path / "model.p", network)
     import_official(str(tmp_path / "model.p"), str(tmp_path / "model.pt"))
     loaded = load_network(tmp_path / "model.pt")

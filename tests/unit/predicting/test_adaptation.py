@@ -7,6 +7,7 @@ from torch import nn
 from bundle.errors import BundleError
 from bundle.network import RepMode
 from bundle.predicting.adaptation import Adaptation, adapt_batch_norm, fill_up, window_places
+from tests.networks import that_saw_images
 
 
 def statistics(network):
@@ -17,11 +18,7 @@ def statistics(network):
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    made = RepMode(["dna", "zo1"], base_width=2).train()
-    with torch.no_grad():
-        for _ in range(30):
-            made(torch.randn(2, 1, 16, 32, 32), torch.tensor([0, 1]))
-    return made.eval()
+    return that_saw_images(RepMode(["dna", "zo1"], base_width=2))
 
 
 def test_a_share_lies_between_the_statistics_of_training_and_those_of_the_windows(network):

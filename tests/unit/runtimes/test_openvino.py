@@ -9,6 +9,7 @@ import torch
 
 from bundle.network import RepMode
 from bundle.runtimes import make_engine
+from tests.networks import that_saw_images
 
 pytest.importorskip("nncf")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="where OpenVINO gives signals a stack of its own")
@@ -27,7 +28,7 @@ def signal_stack():
 def test_engines_that_come_and_go_leave_no_freed_signal_stack_behind():
     from bundle.runtimes.openvino import openvino_core
 
-    network = RepMode(["dna"], base_width=1).eval().specialize()
+    network = that_saw_images(RepMode(["dna"], base_width=1)).specialize()
     openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     before = signal_stack()
     for precision in ("fp32", "int8", "fp32", "int8"):
