@@ -5,9 +5,10 @@ import re
 import sys
 from types import TracebackType
 
+from bundle.interruption import code_of, end_cleanly
+
 # How a worker process of a DataLoader passes an error on: as text, at the end of a traceback.
 IN_TRACEBACK = re.compile(r"^bundle\.errors\.BundleError: (.+)$", re.MULTILINE)
-INTERRUPTED = 130  # what shells give for a command ended by Ctrl-C
 
 
 class BundleError(ValueError):
@@ -56,7 +57,7 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
     """Show a BundleError as its sentence, Ctrl-C as one word, and anything else as Python does."""
     if issubclass(kind, KeyboardInterrupt):
         print("Interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(code_of(error))
     sentence = find_sentence(error)
     if sentence is None:
         sys.__excepthook__(kind, error, traceback)
@@ -74,9 +75,10 @@ def _is_news(record: logging.LogRecord) -> bool:
 def install_excepthook() -> None:
     """Show uncaught BundleErrors as one sentence on stderr, whatever MONAI or ignite wraps around or logs about them.
 
-    Python then exits with code 1 (130 after Ctrl-C); every other error keeps its traceback. To be called once logging
-    is set up, as each config does in `initialize`.
+    Python then exits with code 1 (130 after Ctrl-C, 143 after SIGTERM); every other error keeps its traceback. To be
+    called once logging is set up, as each config does in `initialize`.
     """
+    end_cleanly()
     sys.excepthook = _show
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:

@@ -1,12 +1,21 @@
-"""Files and folders that are whole or not there: written under a temporary name beside the final one, then renamed."""
+"""Files and folders that are whole or not there: written under a temporary name beside the final one, then renamed.
+
+A hidden name tells which process writes there, so that what a killed one left is removed by the next that writes the
+same. What takes its final name was flushed to the disk before, and its folder after.
+"""
 
 import contextlib
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bundle.errors import BundleError
+from bundle.process import Process, this_process
+
+PARTIAL = "partial"  # the word in a hidden name that says what it is
+_swept: set[Path] = set()  # folders in which this process has removed what dead ones left
 
 
 def refuse_existing(path: str | Path, overwrite: bool) -> None:
@@ -40,7 +49,9 @@ def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         refuse_existing(path, overwrite)
+        flush(temporary)
         temporary.replace(path)
+        flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -65,6 +76,7 @@ def folder_written_whole(path: str | Path, overwrite: bool = False) -> Iterator[
     temporary = _hidden_beside(path)
     try:
         yield temporary
+        flush_all(temporary)
         replace_folder(temporary, path, overwrite)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -87,15 +99,17 @@ def files_written_together(folder: str | Path, overwrite: bool = False) -> Itera
         BundleError: the folder cannot be made; or a file exists and `overwrite` is false: then none has moved.
     """
     folder = Path(folder)
-    temporary = folder / f".{uuid.uuid4().hex}.partial"
     try:
-        temporary.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = _hidden_beside(folder / "files")
+        temporary.mkdir()
     except OSError as error:
         raise BundleError(
             f"The folder {folder} cannot be made or written to ({error.strerror}); give --output_dir another."
         ) from error
     try:
         yield temporary
+        flush_all(temporary)
         moves = [(file, folder / file.relative_to(temporary)) for file in temporary.rglob("*") if file.is_file()]
         for _, final in moves:
             refuse_existing(final, overwrite)
@@ -135,6 +149,7 @@ def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = Fa
     refuse_existing(path, overwrite)
     if not path.exists():
         temporary.rename(path)
+        flush(path.parent)
         return
     before = _hidden_beside(path)
     path.rename(before)
@@ -143,12 +158,64 @@ def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = Fa
     except OSError:
         before.rename(path)
         raise
-    if before.is_dir():
-        shutil.rmtree(before)
-    else:
-        before.unlink()
+    flush(path.parent)
+    remove(before)
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk, lest a power failure takes them."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder on Windows
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if path.is_file():
+            raise
+        del error  # some file systems cannot flush a folder
+    finally:
+        os.close(handle)
+
+
+def flush_all(folder: Path) -> None:
+    """Flush a folder with all that is in it."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            flush(Path(place) / name)
+        flush(Path(place))
 
 
 def _hidden_beside(path: Path) -> Path:
-    """A new hidden name in the same folder, with the same ending (.nii.gz, too)."""
-    return path.with_name(f".{uuid.uuid4().hex}.partial{''.join(path.suffixes[-2:])}")
+    """A new hidden name in the same folder, with the same ending (.nii.gz, too).
+
+    Before the first one in a folder, what dead processes left there goes: once, since folders may hold many files.
+    """
+    folder = path.parent.absolute()
+    if folder not in _swept:
+        _swept.add(folder)
+        remove_left_behind(folder)
+    ending = "".join(path.suffixes[-2:])
+    return path.with_name(f".{this_process().name}.{uuid.uuid4().hex}.{PARTIAL}{ending}")
+
+
+def _is_left_behind(name: str) -> bool:
+    """Tell whether a hidden name is that of a process of this machine that is gone."""
+    parts = name.split(".")
+    writer = Process.parse(parts[1]) if len(parts) > 3 and parts[3] == PARTIAL else None
+    return writer is not None and writer.is_known_dead()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Remove what dead processes of this machine left in a folder under hidden names, whatever they wrote."""
+    for left in folder.glob(f".*.{PARTIAL}*"):
+        if _is_left_behind(left.name):
+            remove(left)

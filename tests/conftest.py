@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -36,11 +37,14 @@ def levels() -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def _log_of_its_own(levels: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take off what workflows, of this test or a shared fixture, put on pytest's log handlers, loggers and hook."""
+    """Take off what workflows, of this test or a shared fixture, put on log handlers, loggers, signals and hook."""
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     _take_off(levels)
     yield
     _take_off(levels)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _take_off(levels: dict[str, int]) -> None:

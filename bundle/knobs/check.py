@@ -29,7 +29,7 @@ def start_workflow(config: str) -> None:
         SystemExit: help was asked for and is printed.
     """
     install_excepthook()
-    parser = _running_parser()
+    parser = running_parser()
     knobs = read_knobs(CONFIGS / config)
     typed = monai_words()
     if any(name in parser.config for name in HELP):
@@ -43,7 +43,7 @@ def start_workflow(config: str) -> None:
     show_news_only(verbose=parser.config.get("verbose") is True)
 
 
-def _running_parser() -> ConfigParser:
+def running_parser() -> ConfigParser:
     """Find the parser that evaluates this very expression: MONAI gives it to no expression, so it is in the calls."""
     frame = inspect.currentframe()
     while frame is not None:

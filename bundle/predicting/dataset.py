@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 T = TypeVar("T")
-Step = tuple[Path, StackPrediction | dict[str, Any] | Exception]
-"""A stack that was opened, one of its blocks preprocessed, or why one of these failed."""
+Made = StackPrediction | dict[str, Any] | Exception | None
+"""A stack that was opened, one of its blocks preprocessed, why one of these failed, or None where it ends."""
+Step = tuple[Path, Made]
 
 
 class BlockDataset(IterableDataset):  # type: ignore[misc]
@@ -64,18 +64,19 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the blocks that can be preprocessed."""
-        paths = self.run.pending
-        by_stack = groupby(ahead(self._steps()), key=lambda step: step[0])
-        bar = tqdm(by_stack, desc="stacks", unit="stack", total=len(paths), disable=len(paths) < 2)
-        for number, (path, steps) in enumerate(bar, start=1):
-            logger.info("Stack %d of %d: %s", number, len(paths), path)
-            with self.run.measured(path):
-                yield from self._blocks(path, steps)
+        total = len(self.run.pending)
+        steps = ahead(self._steps())
+        with tqdm(desc="stacks", unit="stack", total=total, disable=total < 2) as bar:
+            for number, (path, first) in enumerate(steps, start=1):
+                logger.info("Stack %d of %d: %s", number, total, path)
+                with self.run.measured(path):
+                    yield from self._blocks(path, _to_its_end(first, steps))
+                bar.update()
 
-    def _blocks(self, path: Path, steps: Iterable[Step]) -> Iterator[dict[str, Any]]:
+    def _blocks(self, path: Path, steps: Iterable[Made]) -> Iterator[dict[str, Any]]:
         """Yield the blocks of one stack, and finish it."""
         prediction = None
-        for _, step in steps:
+        for step in steps:
             if isinstance(step, Exception):
                 self.run.fail(path, step)
             elif isinstance(step, StackPrediction):
@@ -84,24 +85,24 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
                 self.run.summary.note(meta["axes"], meta["spatial_shape"], meta["spacing"])
                 self.saving.begin(prediction, self.progress)
             elif path not in self.run.failures:
-                yield step
+                yield step  # type: ignore[misc]
         if prediction is not None:
             self.saving.finish(prediction)
+        self.run.leave(path)
 
     def _steps(self) -> Iterator[Step]:
-        """Open one stack after the other and preprocess its blocks."""
-        for path in self.run.pending:
+        """Open one stack after the other and preprocess its blocks; a stack's end is a step, too."""
+        for path in self.run.work():
             try:
                 prediction = self.opener.open(path)
                 if self.adaptation is not None and prediction.blocks:
                     prediction.network = self.adaptation(prediction, self.transform)
                 yield path, prediction
-                for block in prediction.blocks:
-                    if path in self.run.failures:
-                        break
+                for block in prediction.blocks_left(self.run):
                     yield path, self._preprocess(prediction, block)
             except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
                 yield path, error
+            yield path, None
 
     def _preprocess(self, prediction: StackPrediction, block: Block) -> dict[str, Any]:
         """Preprocess what a block's windows see, slab by slab: the file's voxels are never there all at once."""
@@ -109,6 +110,14 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         slabs = [self.transform({"image": BlockPart(prediction, slab)}) for slab in slabs_of(block, own, network)]
         image = join_slabs([slab["image"] for slab in slabs], block.windows)
         return {**slabs[0], "image": image}
+
+
+def _to_its_end(first: Made, steps: Iterator[Step]) -> Iterator[Made]:
+    """Yield what belongs to the stack at hand: whether more stacks follow may depend on what becomes of it."""
+    made = first
+    while made is not None:
+        yield made
+        made = next(steps)[1]
 
 
 def join_slabs(slabs: Sequence[MetaTensor], region: Region) -> MetaTensor:

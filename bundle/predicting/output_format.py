@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.errors import BundleError
-from bundle.files import folder_written_whole, written_whole
+from bundle.files import flush_all, folder_written_whole, written_whole
 from bundle.stacks.formats.nifti import NIFTI_SUFFIXES, write_nifti
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.source import StackSource
@@ -64,6 +64,7 @@ def _moved(path: Path, scratch: Path, source: Path, **options: Any) -> None:  # 
     from bundle.stacks.formats.ome_zarr_writer import build_pyramid  # here alone: zarr takes long to load
 
     build_pyramid(scratch)
+    flush_all(scratch)  # here, where a run that is killed meanwhile can go on from it
     scratch.rename(path)
 
 

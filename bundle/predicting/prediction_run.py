@@ -4,16 +4,18 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from bundle.claims import CLAIMS, Claims
 from bundle.datasets.table import listed_file, read_table
 from bundle.errors import BundleError, find_file_fault
 from bundle.predicting.inputs import matching, name_outputs, stem
 from bundle.predicting.output_format import OUTPUT_FORMATS, check_output_format, output_format
 from bundle.predicting.record import describe, describe_origin
+from bundle.predicting.sharing import Part, share
 from bundle.predicting.summary import Summary
 from bundle.stacks.file_series import is_series
 from bundle.stacks.formats.array import is_lent
@@ -33,6 +35,7 @@ SUMMARY_NAME = "summary.csv"
 PREVIEW_ENDING = "_pred.png"
 STATISTICS_ENDING = "_pred.json"
 UNFINISHED_ENDING = "_pred.unfinished"
+STATE = "state.json"  # in the folder of an unfinished prediction
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
 
 
@@ -140,6 +143,7 @@ class PredictionRun:
         skip_finished: whether stacks that are predicted already, from the same file with the same objects, are passed
             over (unless `overwrite` is true).
         stack_files: see `find_stacks`.
+        part: "i/N" of a worker that shares the stacks, and the blocks of large ones, with others; None works alone.
 
     Attributes:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
@@ -148,8 +152,8 @@ class PredictionRun:
         made_with: descriptions of what predictions depend on besides their files, see `make_with`.
 
     Raises:
-        BundleError: no input is there, two of one folder would get the same output, there is no such format, or scene
-            or timepoint is neither an index nor "all".
+        BundleError: no input is there, two of one folder would get the same output, there is no such format or part,
+            or scene or timepoint is neither an index nor "all".
     """
 
     def __init__(
@@ -163,7 +167,9 @@ class PredictionRun:
         reader: StackReader | None = None,
         skip_finished: bool = False,
         stack_files: str | bool | None = AUTO,
+        part: str | None = None,
     ) -> None:
+        self.part = Part.parse(part)
         self.output_format = check_output_format(output_format)
         files = find_stacks(inputs, stack_files=stack_files)
         count = (reader or FileReader()).count_timepoints
@@ -175,8 +181,11 @@ class PredictionRun:
         self.failures: dict[Path, str] = {}
         self.skip_finished = skip_finished
         self.made_with: dict[str, Any] = {}
+        self._began = 0
+        self._at_work: set[Path] = set()
         self.pending = list(self.inputs)
         self.summary = Summary(self.output_dir / SUMMARY_NAME if len(self.inputs) > 1 else None)
+        self.claims = Claims(self.output_dir / CLAIMS)
 
     def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
         """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
@@ -226,6 +235,84 @@ class PredictionRun:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
+    def is_published(self, path: Path) -> bool:
+        """Tell whether the volume of an input stands under its final name, which it takes last."""
+        return self.outputs(path)[0].exists()
+
+    def is_interrupted(self, path: str | Path) -> bool:
+        """Tell whether all that stands of an input is what a run like this left that was killed while naming files."""
+        statistics = self.outputs(path)[2]
+        try:
+            record = json.loads(statistics.read_text(encoding="utf-8"))
+            return not self.volumes(path) and bool(record["origin"] == self.origin(path))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return False
+
+    def remove_leftovers(self, path: str | Path) -> None:
+        """Remove what `is_interrupted` tells of."""
+        if not self.overwrite and self.is_interrupted(path):
+            for file in self.outputs(path)[1:]:
+                file.unlink(missing_ok=True)
+
+    def cuts_of(self, path: Path) -> tuple[int, int, int] | None:
+        """Into how many parts along Z, Y and X workers have cut a stack that they share; None where none has begun."""
+        if self.part is None:
+            return None
+        try:
+            state = json.loads((self.unfinished(path) / STATE).read_text(encoding="utf-8"))
+            z, y, x = map(int, state["cuts"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return z, y, x
+
+    def work(self) -> Iterator[Path]:
+        """Give the stacks that this process is to predict, one after the other, until all are done by someone."""
+        if self.part is None:
+            yield from (path for path in self.pending if self._claim(path))
+            return
+        shared = share(
+            self.part.rotate(self.pending),
+            self.claims,
+            name=str,
+            is_done=lambda path: path in self.failures or self.is_published(path) or self._failed_elsewhere(path),
+            is_open=lambda path: self.cuts_of(path) is not None,
+            is_busy=self._at_work.__contains__,
+        )
+        for path in shared:
+            self._at_work.add(path)
+            yield path
+
+    def _claim(self, path: Path) -> bool:
+        """Claim a stack for this run alone; one that another is predicting has failed."""
+        claimed = self.claims.wait_for_holder(str(path))
+        if not claimed:
+            holder = self.claims.holder(str(path)) or "another run"
+            self.fail(
+                path,
+                BundleError(
+                    f"{path} is being predicted into {self.output_dir} by {holder}; wait for it, share the work by "
+                    "--part i/N in both commands, or give another --output_dir."
+                ),
+            )
+        return claimed
+
+    def leave(self, path: Path) -> None:
+        """Let go of a stack that is done or has failed, and let workers that are there know of the latter."""
+        if self.part is not None and path in self.failures:
+            self._failure(path).touch()
+        self._at_work.discard(path)
+        self.claims.release(str(path))
+
+    def _failure(self, path: Path) -> Path:
+        return self.claims.path(str(path), 0).with_suffix(".failed")
+
+    def _failed_elsewhere(self, path: Path) -> bool:
+        """Tell whether another worker has failed with a stack since this one began: a later run tries it again."""
+        try:
+            return self._failure(path).stat().st_mtime_ns >= self._began
+        except OSError:
+            return False
+
     def measured(self, path: Path) -> AbstractContextManager[None]:
         """Measure what one stack costs, for the summary."""
         return self.summary.measured(str(path), lambda: self.failures.get(path))
@@ -237,6 +324,11 @@ class PredictionRun:
             BundleError: an output exists and `overwrite` is false or it is an input, or the output folder cannot be
                 made or written to.
         """
+        if self.part is not None and (self.overwrite or not self.skip_finished):
+            raise BundleError(
+                "Workers that share their work tell by what stands what is done; give --part without --overwrite True "
+                "and --skip_finished False, and another --output_dir to begin anew."
+            )
         if self.skip_finished and not self.overwrite:
             self.pending = [path for path in self.inputs if not self.is_finished(path)]
             if len(self.pending) < len(self.inputs):
@@ -246,8 +338,8 @@ class PredictionRun:
                     len(self.inputs) - len(self.pending),
                     len(self.inputs),
                 )
-        standing = ((*self.volumes(path), *self.outputs(path)[1:]) for path in self.pending)
-        present = [output for outputs in standing for output in outputs if output.exists()]
+        standing = [(path, [*self.volumes(path), *self.outputs(path)[1:]]) for path in self.pending]
+        present = [output for path, outputs in standing for output in outputs if self._is_in_the_way(path, output)]
         self._refuse_inputs(present)
         if present and not self.overwrite:
             others = f", as do {len(present) - 1} more outputs" if len(present) > 1 else ""
@@ -265,6 +357,16 @@ class PredictionRun:
                 "--output_dir."
             ) from error
         self.summary.read()
+        for path in self.inputs:
+            if path not in self.pending and str(path) not in self.summary.rows:
+                self.summary.recover(str(path), self.outputs(path)[2])
+        if self.part is not None:
+            with tempfile.NamedTemporaryFile(dir=self.output_dir, prefix=".") as file:
+                self._began = Path(file.name).stat().st_mtime_ns  # by the clock of the disk
+
+    def _is_in_the_way(self, path: Path, output: Path) -> bool:
+        """Tell whether an output stands that is neither what a killed run left nor another worker's of just now."""
+        return output.exists() and (self.overwrite or not (self.is_interrupted(path) or self.is_finished(path)))
 
     def _refuse_inputs(self, outputs: Sequence[Path]) -> None:
         """Refuse to replace an input."""
@@ -301,6 +403,8 @@ class PredictionRun:
         Raises:
             BundleError: at least one failed, so that the exit code says it too.
         """
+        self.claims.release_all()
+        self.summary.finish()
         if len(self.summary.spacings) > 1:
             logger.warning(
                 "The stacks have %d different voxel sizes (Z x Y x X: %s µm); each was resampled from its own.",

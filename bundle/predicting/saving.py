@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import logging
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from bundle.predicting.output_format import output_format
 from bundle.predicting.output_values import UNITS, NotFiniteError, OutputValues
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.preview import PreviewPlanes, draw_planes
+from bundle.predicting.sharing import PAUSE
 from bundle.predicting.stack_prediction import CHUNKS, StackPrediction, count_windows
 from bundle.predicting.volume import VolumeOnDisk
 from bundle.preprocessing.resample_transform import BOX, as_ends, as_region
@@ -29,6 +31,8 @@ from bundle.stacks.source import StackSource
 from bundle.windows.memory_aware_inferer import MemoryAwareInferer
 
 logger = logging.getLogger(__name__)
+
+PUBLISHING = "publishing"  # what is claimed by the worker that writes the files of a stack of many blocks
 
 
 class SaveBlockd(MapTransform):  # type: ignore[misc]
@@ -93,7 +97,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
                         str(prediction.path),
                     )
                     prediction.volume.write(piece, stored)
-            prediction.volume.complete(box)
+            prediction.complete(box)
         return items
 
     def finish(self, prediction: StackPrediction) -> None:
@@ -104,13 +108,25 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         """
         path = prediction.path
         with self._recorded_failures(prediction), contextlib.closing(prediction):
-            if path in self.run.failures:
+            if path in self.run.failures or not self._is_to_publish(prediction):
                 return
             form = output_format(path, self.run.output_format)
             figure = draw_planes(planes_of(prediction, self.values.tasks), prediction.grid.spacing, path.name)
             keep = partial(prediction.volume.keep, form, source=StackSource.parse(path).path, **prediction.description)
             self.publish(path, self.record(prediction), figure, keep)
             prediction.volume.remove()
+
+    def _is_to_publish(self, prediction: StackPrediction) -> bool:
+        """Tell whether this process is to write the files; of several workers one is, and the others wait for it."""
+        claims, path = prediction.claims, prediction.path
+        while claims is not None and not self.run.is_published(path):
+            if claims.take(PUBLISHING):
+                return not self.run.is_published(path)
+            time.sleep(PAUSE)
+        if claims is not None:
+            claims.release_all()
+            prediction.volume.remove()  # should this process have come after it was removed
+        return claims is None
 
     @contextlib.contextmanager
     def _recorded_failures(self, prediction: StackPrediction) -> Iterator[None]:
@@ -149,6 +165,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         """
         volume, preview, statistics = self.run.outputs(path)
         form = output_format(path, self.run.output_format)
+        self.run.remove_leftovers(path)
         with contextlib.ExitStack() as unfinished:
             hidden_volume = unfinished.enter_context(form.whole(volume, self.run.overwrite))
             hidden_preview, hidden_statistics = (
@@ -170,6 +187,8 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             "input": str(prediction.path),
             "volume": self.run.outputs(prediction.path)[0].name,
             "input_channel": light.name,
+            "input_axes": prediction.metadata["axes"],
+            "input_shape_zyx": list(light.own.shape),
             "input_spacing_um_zyx": list(light.own.spacing),
             "image_statistics": {"mean": mean, "std": std, LEFT_OUT: light.statistics.left_out.as_json()},
             "axes": "CZYX",

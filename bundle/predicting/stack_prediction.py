@@ -1,10 +1,11 @@
 """One stack on its way to its prediction: open, measured, cut into blocks, and a volume that they fill."""
 
+import itertools
 import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
+from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
 from bundle.predicting.blocks import Block, BlockCost, BlockPlan
 from bundle.predicting.output_format import output_format
 from bundle.predicting.output_values import OutputValues, StoredChannel, describe_file
 from bundle.predicting.prediction_run import PredictionRun
+from bundle.predicting.sharing import share
 from bundle.predicting.transmitted_light import TransmittedLight
-from bundle.predicting.volume import PredictedVolume, VolumeInMemory, VolumeOnDisk
+from bundle.predicting.volume import PredictedVolume, VolumeInMemory, VolumeOnDisk, name_of
 from bundle.preprocessing.image_statistics import ImageStatistics
 from bundle.preprocessing.resample_transform import BOX, GRID_SHAPE, REGION, RESAMPLED_REGION, as_ends
-from bundle.preprocessing.resampling import Grid
+from bundle.preprocessing.resampling import Grid, Region
 from bundle.preprocessing.zscore import STATISTICS
 from bundle.runtimes import Engine
 from bundle.stacks.channel import choose_channel
@@ -51,6 +54,7 @@ class StackPrediction:
         channels: what each channel of the volume holds.
         metadata: of the whole stack, see `stack_metadata`.
         network: what predicts it; None = the run's network.
+        claims: by which workers share the blocks; None where one predicts them all.
     """
 
     path: Path
@@ -62,6 +66,28 @@ class StackPrediction:
     channels: list[StoredChannel]
     metadata: dict[str, Any]
     network: Engine | None = None
+    claims: Claims | None = None
+
+    def blocks_left(self, run: PredictionRun) -> Iterator[Block]:
+        """Give the blocks that this process is to predict, until all are done, by whatever process."""
+
+        def is_over() -> bool:
+            return self.path in run.failures or (self.claims is not None and run.is_published(self.path))
+
+        def is_done(block: Block) -> bool:
+            return is_over() or self.volume.is_noted(block.box)
+
+        if self.claims is None or run.part is None:
+            yield from itertools.takewhile(lambda _: not is_over(), self.blocks)
+        else:
+            blocks = run.part.rotate(self.blocks)
+            yield from share(blocks, self.claims, lambda block: name_of(block.box), is_done, is_over)
+
+    def complete(self, box: Region) -> None:
+        """Note that a box is filled for good."""
+        self.volume.complete(box)
+        if self.claims is not None:
+            self.claims.release(name_of(box))
 
     @property
     def description(self) -> dict[str, Any]:
@@ -69,8 +95,10 @@ class StackPrediction:
         return describe_file(self.channels, self.grid.spacing)
 
     def close(self) -> None:
-        """Let go of the file and of the voxels."""
+        """Let go of the file, of the voxels and of what is claimed."""
         self.light.lazy.close()
+        if self.claims is not None:
+            self.claims.release_all()
 
 
 class BlockPart(StackPart):
@@ -120,7 +148,14 @@ class StackOpener:
         BundleError: a budget that is no amount of memory.
     """
 
-    unrecorded = ("run", "reader", "inferer", "values", "memory_budget")  # described elsewhere, or of no consequence
+    unrecorded = (
+        "run",
+        "reader",
+        "inferer",
+        "values",
+        "memory_budget",
+        "_cuts",
+    )  # described elsewhere, or of no consequence
 
     def __init__(
         self,
@@ -148,6 +183,7 @@ class StackOpener:
         self.inferer = inferer
         self.values = values
         self.memory_budget = memory_budget
+        self._cuts: tuple[int, int, int] = (1, 1, 1)  # of the stack that was opened last
 
     def open(self, path: Path) -> StackPrediction:
         """Open a stack and prepare its prediction.
@@ -180,11 +216,22 @@ class StackOpener:
         else:
             volume = self._on_disk(path, light, grid, blocks, memory)
         channels = self.values.channels(light.name, light.scale(grid))
+        claims = None
         if isinstance(volume, VolumeOnDisk):
             shape = (len(channels), *grid.shape)
             volume.open(shape, dtype=self.values.dtype, chunks=(1, *CHUNKS), **describe_file(channels, grid.spacing))
+            if self.run.part is not None:
+                claims = self._open_to_all(path, volume, len(blocks))
             blocks = [block for block in blocks if not volume.is_done(block.box)]
-        return StackPrediction(path, light, grid, windows.roi_size, blocks, volume, channels, metadata)
+        return StackPrediction(path, light, grid, windows.roi_size, blocks, volume, channels, metadata, claims=claims)
+
+    def _open_to_all(self, path: Path, volume: VolumeOnDisk, count: int) -> Claims:
+        """Let other workers join, once the volume is made: they cut the stack as this one does."""
+        if self.run.claims.has(str(path)):
+            volume.remember(cuts=list(self._cuts))
+            self.run.claims.release(str(path))
+        logger.info("%s: its %d blocks are shared by all workers that come", path, count)
+        return Claims(volume.folder / CLAIMS)
 
     def _cut(
         self, path: Path, light: TransmittedLight, plan: BlockPlan, windows: float
@@ -195,9 +242,16 @@ class StackOpener:
             math.prod(map(min, CHUNKS, plan.output.shape)) * 4 * 4 * self.values.channel_count
         )  # on its way, float32
         cost = BlockCost(len(self.values.tasks), chunk, light.lazy.dtype.itemsize, windows)
-        cuts = plan.fit(cost, budget, str(path))
+        joined = self.run.cuts_of(path)
+        cuts = plan.fit(cost, budget, str(path)) if joined is None else joined
         memory = plan.bytes_of(cuts, cost)
-        if cuts != (1, 1, 1):
+        self._cuts = cuts
+        if joined is not None and memory > budget:
+            raise BundleError(
+                f"{path} is predicted by several workers in blocks of {memory / 1e9:.2f} GB of memory, but "
+                f"{budget / 1e9:.2f} GB are left here; give a larger --memory_budget, or leave it to the others."
+            )
+        if cuts != (1, 1, 1) or joined is not None:
             return list(plan.blocks(cuts)), memory, False
         voxels = light.lazy.dtype.itemsize * math.prod(light.own.shape)
         if memory + voxels <= budget:
@@ -235,7 +289,7 @@ class StackOpener:
     def _announce(self, path: Path, grid: Grid, blocks: Sequence[Block], memory: int, volume: VolumeOnDisk) -> None:
         """Say what the prediction will take, and stop if the disk cannot hold it."""
         whole = self.values.bytes_per_voxel * math.prod(grid.shape)
-        done = sum(math.prod(stop - start for start, stop in box) for box in volume.state["boxes"])
+        done = volume.voxels_done
         room = output_format(path, self.run.output_format).room
         disk = int(whole * room - self.values.bytes_per_voxel * done)
         free = shutil.disk_usage(self.run.output_dir).free

@@ -2,14 +2,19 @@
 
 import contextlib
 import csv
+import io
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
 from bundle.files import written_whole
+from bundle.predicting.sharing import PAUSE
+from bundle.process import Process, this_process
 from bundle.windows.memory import PeakMemory
 
 logger = logging.getLogger(__name__)
@@ -40,11 +45,15 @@ class SummaryRow:
     error: str = ""
 
 
+PREDICTED = "predicted"
 COLUMNS = [field.name for field in fields(SummaryRow)]
 
 
 class Summary:
-    """The table `summary.csv`, written whole after each stack; lines of other stacks in it stay.
+    """The table `summary.csv`; lines of other stacks in it stay.
+
+    Each stack's line goes into a hidden journal of this process at once, and the table is written whole when enough
+    lines are new (each, up to a hundred stacks), and at the end with the journals of all processes, of killed ones too.
 
     Args:
         path: the file, new or an earlier run's; None keeps the table in memory alone.
@@ -55,6 +64,13 @@ class Summary:
         self.rows: dict[str, SummaryRow] = {}
         self.spacings: set[str] = set()
         self._current = SummaryRow("")
+        self._unwritten = 0
+
+    @property
+    def _journals(self) -> Path:
+        """The folder of the journals."""
+        assert self.path is not None, "a table in memory has no journal"
+        return self.path.with_name(f".{self.path.name}")
 
     def read(self) -> None:
         """Take over the lines of an earlier run.
@@ -62,20 +78,32 @@ class Summary:
         Raises:
             BundleError: there is a file of that name that is no such table.
         """
-        if self.path is None or not self.path.exists():
+        if self.path is None:
             return
-        try:
-            with self.path.open(newline="", encoding="utf-8") as file:
-                table = csv.DictReader(file)
-                known = table.fieldnames == COLUMNS
-                self.rows = {row["file"]: SummaryRow(**row) for row in table} if known else {}
-        except (OSError, UnicodeDecodeError, TypeError, csv.Error):
-            known = False
-        if not known:
+        rows = _read_table(self.path) if self.path.exists() else {}
+        if rows is None:
             raise BundleError(
                 f"{self.path} is in the way of the run's own summary and holds something else; move it, or give "
                 "another --output_dir."
             )
+        self.rows = rows
+        self._take_over_journals()
+
+    def _take_over_journals(self) -> None:
+        """Add the lines of all journals; of two lines of a stack, one that says it is predicted stays."""
+        for journal in sorted(self._journals.glob("*.csv")):
+            for file, row in (_read_table(journal) or {}).items():
+                if file not in self.rows or row.status == PREDICTED or self.rows[file].status != PREDICTED:
+                    self.rows[file] = row
+
+    def recover(self, file: str, statistics: Path) -> None:
+        """Add the line of a stack whose run was killed between its files and its line, from the record beside it."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            record = json.loads(statistics.read_text(encoding="utf-8"))
+            row = SummaryRow(file, PREDICTED, str(record["input_axes"]))
+            row.shape = " x ".join(map(str, record["input_shape_zyx"]))
+            row.spacing_um = " x ".join(f"{size:.5g}" for size in record["input_spacing_um_zyx"])
+            self.rows[file] = row
 
     def note(self, axes: str, shape: Sequence[int], spacing: Sequence[float]) -> None:
         """Note what was understood of the stack that is measured: axes, voxels and micrometres (Z, Y, X)."""
@@ -98,21 +126,75 @@ class Summary:
             yield
         row.seconds, row.peak_memory_mb = f"{time.perf_counter() - start:.1f}", f"{peak.bytes / 1e6:.0f}"
         row.error = find_error() or ""
-        row.status = "failed" if row.error else "predicted"
+        row.status = "failed" if row.error else PREDICTED
         self.record(row)
 
     def record(self, row: SummaryRow) -> None:
-        """Add or replace a stack's line and write the table."""
+        """Add or replace a stack's line."""
         self.rows[row.file] = row
         if self.path is None:
             return
+        self._unwritten += 1
         try:
-            with (
-                written_whole(self.path, overwrite=True) as temporary,
-                temporary.open("w", newline="", encoding="utf-8") as file,
-            ):
-                table = csv.DictWriter(file, COLUMNS)
-                table.writeheader()
-                table.writerows(asdict(row) for row in self.rows.values())
+            self._append(row)
+            if self._unwritten * 100 >= len(self.rows):
+                self._write()
         except OSError as error:
             logger.error("%s cannot be written (%s); the run goes on without it.", self.path, error)
+
+    def _append(self, row: SummaryRow) -> None:
+        """Add a line to this process' journal, by one call, so that a killed process leaves no half of one."""
+        journal = self._journals / f"{this_process().name}.csv"
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO()
+        table = csv.DictWriter(text, COLUMNS)
+        if not journal.exists():
+            table.writeheader()
+        table.writerow(asdict(row))
+        with journal.open("ab") as file:
+            file.write(text.getvalue().encode())
+
+    def _write(self) -> None:
+        """Write the table whole."""
+        assert self.path is not None, "a table in memory is not written"
+        with (
+            written_whole(self.path, overwrite=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            table = csv.DictWriter(file, COLUMNS)
+            table.writeheader()
+            table.writerows(asdict(row) for row in self.rows.values())
+        self._unwritten = 0
+
+    def finish(self) -> None:
+        """Write the table with the lines of all processes; the journals of those that have ended go."""
+        if self.path is None or not (self._journals.is_dir() or self.rows):
+            return
+        claims = Claims(self._journals / CLAIMS)
+        try:
+            while not claims.take(self.path.name):
+                time.sleep(PAUSE)
+            if self.path.exists():
+                self.rows = {**(_read_table(self.path) or {}), **self.rows}
+            self._take_over_journals()
+            self._write()
+            for journal in self._journals.glob("*.csv"):
+                writer = Process.parse(journal.stem)
+                if writer == this_process() or (writer is not None and writer.is_known_dead()):
+                    journal.unlink(missing_ok=True)
+        except OSError as error:
+            logger.error("%s cannot be written (%s); the run goes on without it.", self.path, error)
+        finally:
+            claims.release_all()
+        with contextlib.suppress(OSError):
+            self._journals.rmdir()
+
+
+def _read_table(path: Path) -> dict[str, SummaryRow] | None:
+    """Read a table by file; None where it holds something else."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            return {row["file"]: SummaryRow(**row) for row in table} if table.fieldnames == COLUMNS else None
+    except (OSError, UnicodeDecodeError, TypeError, csv.Error):
+        return None

@@ -1,9 +1,11 @@
 """A folder of simulated stacks: which task and split each one has, and the files."""
 
+import json
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import cast
@@ -11,14 +13,18 @@ from typing import cast
 import numpy as np
 from tqdm import tqdm
 
+from bundle import __version__
 from bundle.datasets.manifest import SPLITS, ManifestRow, write_manifest
 from bundle.errors import BundleError
-from bundle.files import refuse_existing
+from bundle.files import refuse_existing, written_whole
 from bundle.simulation.stack import SimulatedStack, check_shape, simulate_stack
 from bundle.simulation.structure import STRUCTURES, check_tasks
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
+logger = logging.getLogger(__name__)
+
 MANIFEST = "dataset.csv"
+BEGUN = ".simulation.json"  # says what was begun in a folder, until all of it is there
 BRIGHTFIELD = "brightfield"
 PUBLISHED_SPLIT = (0.675, 0.075, 0.25)  # a quarter for testing, a tenth of the rest for validation
 
@@ -120,7 +126,7 @@ def write_stack(folder: Path, stack: PlannedStack, made: SimulatedStack, overwri
         channel_names=[BRIGHTFIELD, stack.task],
         overwrite=overwrite,
     )
-    return ManifestRow(stack.split, stack.task, stack.file_name, BRIGHTFIELD, stack.file_name, stack.task)
+    return _row_of(stack)
 
 
 def simulate_dataset(
@@ -135,7 +141,8 @@ def simulate_dataset(
 ) -> Path:
     """Write simulated stacks, each labelled with one task, and the manifest that lists them; return its path.
 
-    Stack number n of a seed is the same whatever the count; the same arguments give the same bytes.
+    Stack number n of a seed is the same whatever the count; the same arguments give the same bytes. What was begun and
+    killed goes on with the stacks that are missing.
 
     Args:
         output_dir: folder to write to; made when missing.
@@ -154,19 +161,47 @@ def simulate_dataset(
     plan = plan_dataset(count, read_shapes(shape), list(STRUCTURES) if tasks is None else tasks, split, seed)
     if not isinstance(workers, int) or workers < 1:
         raise BundleError(f"workers {workers!r} is not a whole number above 0.")
-    for name in [MANIFEST, *(stack.file_name for stack in plan)]:
-        refuse_existing(folder / name, overwrite)
-    rows = []
+    done = _begin(folder, plan, seed, overwrite)
+    left = [stack for stack in plan if stack.number not in done]
+    rows = {}
     with worker_pool(workers) as pool:
         each = pool.map if pool else map
         # The processes only simulate: they need not load what writes files.
         stacks = each(
-            simulate_stack, [s.shape for s in plan], [(seed, s.number) for s in plan], [[s.task] for s in plan]
+            simulate_stack, [s.shape for s in left], [(seed, s.number) for s in left], [[s.task] for s in left]
         )
-        for stack, made in zip(tqdm(plan, desc="simulate", unit="stack"), stacks, strict=True):
-            rows.append(write_stack(folder, stack, made, overwrite))
-    write_manifest(folder / MANIFEST, rows, overwrite=overwrite)
+        for stack, made in zip(tqdm(left, desc="simulate", unit="stack"), stacks, strict=True):
+            rows[stack.number] = write_stack(folder, stack, made, overwrite)
+    write_manifest(folder / MANIFEST, [rows.get(stack.number) or _row_of(stack) for stack in plan], overwrite=overwrite)
+    (folder / BEGUN).unlink(missing_ok=True)
     return folder / MANIFEST
+
+
+def _begin(folder: Path, plan: Sequence[PlannedStack], seed: int, overwrite: bool) -> set[int]:
+    """Note in the folder what is begun there; give the numbers of the stacks that the same command wrote before.
+
+    Raises:
+        BundleError: a file stands there that this command did not write, and `overwrite` is false.
+    """
+    text = json.dumps({"seed": seed, "version": __version__, "stacks": [asdict(stack) for stack in plan]})
+    begun = folder / BEGUN
+    if begun.is_file() and begun.read_text(encoding="utf-8") == text and not (folder / MANIFEST).exists():
+        done = {stack.number for stack in plan if (folder / stack.file_name).exists()}
+        logger.info("Going on in %s, where %d of %d stacks are done", folder, len(done), len(plan))
+        return done
+    for name in [MANIFEST, *(stack.file_name for stack in plan)]:
+        refuse_existing(folder / name, overwrite)
+    if overwrite:
+        for name in [MANIFEST, *(stack.file_name for stack in plan)]:
+            (folder / name).unlink(missing_ok=True)
+    with written_whole(begun, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return set()
+
+
+def _row_of(stack: PlannedStack) -> ManifestRow:
+    """The manifest's row of a stack."""
+    return ManifestRow(stack.split, stack.task, stack.file_name, BRIGHTFIELD, stack.file_name, stack.task)
 
 
 def worker_pool(workers: int) -> AbstractContextManager[Executor | None]:

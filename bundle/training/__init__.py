@@ -1,9 +1,10 @@
 """What the training workflow adds to MONAI's: partial labels, resuming, logs by task, and clear ends."""
 
 from bundle.training.autocast import AutocastInferer
-from bundle.training.checkpoint import LastCheckpoint, RunFolder, TransformSeed
+from bundle.training.checkpoint import LastCheckpoint
 from bundle.training.handlers import (
     BestNetworkSaver,
+    ClearEnds,
     CosineDecay,
     EpochLog,
     IntervalValidation,
@@ -11,11 +12,14 @@ from bundle.training.handlers import (
     NonFiniteLossStop,
     TaskErrors,
 )
+from bundle.training.random_state import TransformSeed
+from bundle.training.run_folder import RunFolder
 from bundle.training.transfer import compute_target_statistics, start_from
 
 __all__ = [
     "AutocastInferer",
     "BestNetworkSaver",
+    "ClearEnds",
     "CosineDecay",
     "EpochLog",
     "IntervalValidation",

@@ -19,11 +19,15 @@ from monai.utils import string_list_all_gather
 from torch.optim import Optimizer
 
 from bundle.checkpoint import save_network
-from bundle.errors import BundleError
+from bundle.errors import BundleError, find_sentence
 from bundle.files import written_whole
 from bundle.network import RepMode
+from bundle.training.run_folder import RunFolder
+from bundle.windows.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
+
+LOST_WORKER = "DataLoader worker (pid"  # PyTorch's words
 
 
 class LossProgressBar(ProgressBar):  # type: ignore[misc]
@@ -33,7 +37,8 @@ class LossProgressBar(ProgressBar):  # type: ignore[misc]
         """Attach to a trainer whose output is a list of dictionaries with "loss"."""
         loss = from_engine("loss", first=True)
         kwargs.setdefault("output_transform", lambda output: {"loss": float(loss(output))})
-        super().attach(engine, *args, **kwargs)
+        if distributed.get_rank() == 0:
+            super().attach(engine, *args, **kwargs)
 
 
 class IntervalValidation(ValidationHandler):  # type: ignore[misc]
@@ -62,10 +67,48 @@ class NonFiniteLossStop:
         """
         loss = engine.state.output["loss"].detach()
         if not torch.isfinite(loss).all():
+            files = ", ".join(sorted(set(engine.state.batch.get("file", []))))
+            patches = f", with patches of {files}" if files else ""
             raise BundleError(
                 f"The training loss became {float(loss)} in epoch {engine.state.epoch}, iteration "
-                f"{engine.state.iteration}; lower --learning_rate, or switch mixed precision off with --amp False."
+                f"{engine.state.iteration}{patches}; the last states and the best weights are kept: look at these "
+                "stacks, lower --learning_rate, or switch mixed precision off with --amp False."
             )
+
+
+class ClearEnds:
+    """Says in a sentence why a training ends for lack of memory, or since a process that cut patches was killed.
+
+    Args:
+        folder: of the run, of which is let go.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self)
+
+    def __call__(self, engine: Engine, error: BaseException) -> None:
+        """Raise what was raised, or the sentence about it.
+
+        Raises:
+            BundleError: memory ran out, or a process is gone.
+        """
+        self.folder.end()
+        where = f"in epoch {engine.state.epoch}, iteration {engine.state.iteration}"
+        if find_sentence(error) is None and is_out_of_memory(error):
+            raise BundleError(
+                f"Memory ran out {where}; give a smaller --batch_size or --patch_size (--roi_size, in a validation), "
+                "or a lower --cache_rate, and the same command otherwise, which goes on from the last state."
+            ) from error
+        if LOST_WORKER in str(error):
+            raise BundleError(
+                f"A process that cuts patches was killed {where}, most likely for lack of memory; give fewer "
+                "--num_workers or a lower --cache_rate; the same command goes on from the last state."
+            ) from error
+        raise error
 
 
 class CosineDecay:
@@ -150,6 +193,9 @@ class EpochLog:
         path: the CSV file.
         evaluator: the evaluator of the validation.
         tasks: names of the tasks.
+
+    Attributes:
+        losses: the sum of the epoch's losses and their number.
     """
 
     def __init__(self, path: str | Path, evaluator: Engine, tasks: Sequence[str]) -> None:
@@ -158,23 +204,25 @@ class EpochLog:
         key_metric = evaluator.state.key_metric_name
         self.validation_columns = [key_metric, *(f"{key_metric}_{task}" for task in tasks)]
         self.columns = ["epoch", "iteration", "seconds", "train_loss", *self.validation_columns]
-        self.epoch_start = 0.0
+        self.epoch_start = time.perf_counter()
         self.opened = False
+        self.losses = Average(output_transform=from_engine("loss", first=True))
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
-        Average(output_transform=from_engine("loss", first=True)).attach(engine, "train_loss")
+        self.losses.attach(engine, "train_loss")
         engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._complete_epoch)
 
     def _start_epoch(self, engine: Engine) -> None:
-        if not self.opened and distributed.get_rank() == 0:
-            self._open(first_epoch=engine.state.epoch)
-        self.opened = True
+        self._open(first_epoch=engine.state.epoch)
         self.epoch_start = time.perf_counter()
 
     def _open(self, first_epoch: int) -> None:
         """Keep the rows of the epochs that are done: only now is it known where a resumed run goes on."""
+        if self.opened or distributed.get_rank() != 0:
+            return
+        self.opened = True
         kept = [row for row in self._read() if int(row["epoch"]) < first_epoch]
         with (
             written_whole(self.path, overwrite=True) as temporary,
@@ -197,6 +245,7 @@ class EpochLog:
     def _complete_epoch(self, engine: Engine) -> None:
         if distributed.get_rank() != 0:
             return
+        self._open(first_epoch=engine.state.epoch)  # a run may go on with the validation at the end of an epoch
         validated = self.evaluator.state.epoch == engine.state.epoch
         metrics = self.evaluator.state.metrics if validated else {}
         row: dict[str, object] = {

@@ -1,4 +1,6 @@
 import csv
+import hashlib
+import json
 import logging
 import os
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from monai.bundle import ConfigWorkflow
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -113,6 +116,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(train, whole_run,
     assert equal(load(tmp_path, "model.pt"), load(whole_run, "model.pt"))
 
 
+def test_a_run_says_what_it_was(whole_run, dataset_dir):
+    (start,) = json.loads((whole_run / "run.json").read_text())
+    assert start["seed"] == SMALL.get("seed", 42)
+    assert start["versions"]["torch"] == torch.__version__
+    assert start["manifest_sha256"] == hashlib.sha256((dataset_dir / "dataset.csv").read_bytes()).hexdigest()
+    config = yaml.safe_load((whole_run / "config.yaml").read_text())
+    assert config["learning_rate"] == 0.01
+    assert config["tasks"] == TASKS
+
+
+def test_strict_determinism_gives_the_same(train, whole_run, tmp_path):
+    try:
+        train(tmp_path, determinism=True, max_epochs=2)
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert read_log(tmp_path) == read_log(whole_run)[:2]
+    assert json.loads((tmp_path / "run.json").read_text())[0]["deterministic"]
+
+
 def test_a_killed_run_goes_on_from_any_folder(train, whole_run, dataset_dir, tmp_path, monkeypatch):
     output_dir = tmp_path / "run"
     options = {**SMALL, "dataset_dir": dataset_dir, "output_dir": output_dir}
@@ -138,10 +161,14 @@ def test_a_killed_run_goes_on_from_any_folder(train, whole_run, dataset_dir, tmp
 
 def test_a_finished_run_says_so_and_changes_nothing(train, whole_run, caplog):
     caplog.set_level(logging.INFO)
-    before = {path.name: path.read_bytes() for path in whole_run.glob("*.*")}
+
+    def contents():
+        return {path.name: path.read_bytes() for path in whole_run.glob("*.*") if path.name != "run.json"}
+
+    before = contents()
     train(whole_run)
     assert "is complete (4 epochs)" in caplog.text
-    assert {path.name: path.read_bytes() for path in whole_run.glob("*.*")} == before
+    assert contents() == before
 
 
 def test_mixed_precision_on_the_cpu_and_several_patches_of_a_stack(train, tmp_path):

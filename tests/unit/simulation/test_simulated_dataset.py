@@ -9,6 +9,7 @@ from bundle.commands.compare_simulation import compare_simulation
 from bundle.commands.simulate import simulate
 from bundle.datasets.manifest import read_manifest
 from bundle.errors import BundleError
+from bundle.simulation import dataset
 from bundle.simulation.dataset import plan_dataset, share_out, simulate_dataset
 from bundle.simulation.structure import STRUCTURES
 from bundle.stacks.formats.tiff import TiffReader
@@ -30,6 +31,30 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, capsys):
     other = contents(tmp_path / "other")
     assert all(first[name] != other[name] for name in first if name.endswith(".tiff"))
     assert "dataset.csv" in capsys.readouterr().out
+
+
+def test_a_killed_simulation_goes_on_with_what_is_missing(tmp_path, monkeypatch):
+    whole = simulate_dataset(tmp_path / "whole", 3, SHAPE, tasks=["dna"]).parent
+    write, written = dataset.write_stack, []
+
+    def killed(*arguments):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(arguments[1].number)
+        return write(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dataset, "write_stack", killed)
+        with pytest.raises(KeyboardInterrupt):
+            simulate_dataset(tmp_path / "killed", 3, SHAPE, tasks=["dna"])
+    with pytest.raises(BundleError, match="exists already"):
+        simulate_dataset(tmp_path / "killed", 3, SHAPE, seed=1, tasks=["dna"])
+    monkeypatch.setattr(
+        dataset, "write_stack", lambda *arguments: written.append(arguments[1].number) or write(*arguments)
+    )
+    simulate_dataset(tmp_path / "killed", 3, SHAPE, tasks=["dna"])
+    assert written == [0, 1, 2]
+    assert contents(tmp_path / "killed") == contents(whole)
 
 
 def test_workers_change_nothing(tmp_path):

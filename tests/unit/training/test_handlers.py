@@ -21,7 +21,7 @@ from bundle.training import (
     TaskErrors,
     TransformSeed,
 )
-from bundle.training.checkpoint import get_random_state, set_random_state
+from bundle.training.random_state import get_random_state, set_random_state
 
 
 def draw() -> list[float]:
@@ -54,8 +54,12 @@ def test_transforms_follow_from_torchs_generator():
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_the_training(loss):
-    engine = SimpleNamespace(state=SimpleNamespace(output={"loss": torch.tensor(loss)}, epoch=3, iteration=17))
-    with pytest.raises(BundleError, match=r"epoch 3, iteration 17; lower --learning_rate"):
+    engine = SimpleNamespace(
+        state=SimpleNamespace(
+            output={"loss": torch.tensor(loss)}, epoch=3, iteration=17, batch={"file": ["b.tif", "a.tif", "b.tif"]}
+        )
+    )
+    with pytest.raises(BundleError, match=r"epoch 3, iteration 17, with patches of a\.tif, b\.tif; .*--learning_rate"):
         NonFiniteLossStop()(engine)
 
 
