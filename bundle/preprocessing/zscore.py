@@ -1,17 +1,19 @@
 """Z-scores: the mean of a volume's image voxels taken away, divided by their standard deviation."""
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import Compose, MapTransform
 
+from bundle.errors import BundleError
 from bundle.preprocessing.histogram import RunningStatistics
 from bundle.preprocessing.image_statistics import ImageStatistics, measure, standardise
-from bundle.preprocessing.resample_transform import REGION, as_region, grid_of
+from bundle.preprocessing.resample_transform import REGION, ResampleToSpacingd, as_region, grid_of
 from bundle.preprocessing.resampling import take_nearest, whole_region
 
 STATISTICS = "image_statistics"  # in the metadata of a part of a stack: those of the whole, as JSON
@@ -102,6 +104,26 @@ class FillLeftOutd(MapTransform):  # type: ignore[misc]
                 items[key].meta[IS_IMAGE] = MetaTensor(statistics.is_image(image), affine=image.affine)
             items[key].meta[LEFT_OUT] = json.dumps(statistics.left_out.as_json())
         return items
+
+
+class NormalizeStackd(Compose):  # type: ignore[misc]
+    """Z-score stacks (1, Z, Y, X) and resample them to a voxel size, in the order that the network was trained with.
+
+    Args:
+        keys: the stacks' keys.
+        spacing: wanted voxel size in micrometres (Z, Y, X).
+        zscore_order: "before" or "after" the resampling, where z-scores are formed.
+
+    Raises:
+        BundleError: there is no such order.
+    """
+
+    def __init__(self, keys: KeysCollection, spacing: Sequence[float], zscore_order: str) -> None:
+        zscored, resampled = ZScored(keys), ResampleToSpacingd(keys, spacing)
+        orders = {"before": [zscored, resampled], "after": [FillLeftOutd(keys), resampled, zscored]}
+        if zscore_order not in orders:
+            raise BundleError(f"zscore_order is {zscore_order!r}; give --zscore_order one of {', '.join(orders)}.")
+        super().__init__(orders[zscore_order])
 
 
 def _statistics_of(image: torch.Tensor) -> ImageStatistics | None:

@@ -137,7 +137,15 @@ def test_help_lists_the_knobs_and_does_nothing_else(typed, capsys, config):
 
 
 def test_monais_own_ways_stay_possible(typed, capsys):
-    typed("--network_def#path", "x.pt", "--resample#mode", "nearest", "--run_id", "run", show=["resample::mode"])
+    typed(
+        "--network_def#path",
+        "x.pt",
+        "--dataloader#batch_size",
+        "nearest",
+        "--run_id",
+        "run",
+        show=["dataloader::batch_size"],
+    )
     assert capsys.readouterr().out.splitlines()[-1] == "'nearest'"
 
 
