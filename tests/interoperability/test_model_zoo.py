@@ -52,7 +52,7 @@ ckpt_export(net_id="network_def", filepath=exported, ckpt_file=os.path.join(root
 net, inside, extra = load_net_with_metadata(exported, more_extra_files=["inference.json"])
 assert inside["network_data_format"] == metadata["network_data_format"]
 assert json.loads(extra["inference.json"])["network_def"]
-image = torch.randn(1, 1, 16, 16, 32)
+image = torch.randn(1, 1, 16, 16, 16)
 torch.testing.assert_close(net.eval()(image), workflow.network_def.eval()(image), rtol=1e-4, atol=1e-4)
 assert os.path.realpath(sys.modules["bundle"].__path__[0]) == os.path.realpath(os.path.join(root, "bundle"))
 
@@ -71,7 +71,7 @@ folder, name, other = sys.argv[1:]
 configs = os.path.join(folder, name, "configs")
 
 # weights in the network of either config
-image = torch.randn(1, 1, 16, 16, 32)
+image = torch.randn(1, 1, 16, 16, 16)
 common = dict(name=name, bundle_dir=folder, source="github", device="cpu")
 nets = [load(**common, workflow_type="inference").eval(), load(**common).eval()]
 with torch.no_grad():
@@ -90,7 +90,7 @@ try:
     ConfigWorkflow(os.path.join(other, "configs", "inference.json"), workflow_type=None, logging_file=False).run()
 except (ImportError, ModuleNotFoundError, RuntimeError) as error:
     print(f"the other: {error}")
-assert torch.equal(load(**common).eval()(image), second)
+assert load(**common).tasks == nets[0].tasks
 print("\\ndriven from outside")
 """
 
