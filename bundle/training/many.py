@@ -177,6 +177,9 @@ class NoWriter:
     def add_scalar(self, *arguments: Any, **options: Any) -> None:
         """Take a scalar."""
 
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+
     def close(self) -> None:
         """Nothing is open."""
 
