@@ -19,6 +19,7 @@ PATTERNS = (
     "configs/metadata.json",
     "docs/*.csv",
     "docs/*.md",
+    "docs/measurements/*.md",
     "docs/data_license.txt",
     "docs/example/*",
     "docs/figures/*.png",
