@@ -15,6 +15,7 @@ COMMANDS: dict[str, Command] = {
     "predict": ConfigCommand("inference.yaml"),
     "train": ConfigCommand("train.yaml"),
     "evaluate": ConfigCommand("evaluate.yaml"),
+    "fine-tune": FunctionCommand("bundle.commands.fine_tune"),
     "export": FunctionCommand("bundle.commands.export_tasks"),
     "simulate": FunctionCommand("bundle.commands.simulate"),
     "benchmark": FunctionCommand("bundle.commands.benchmark"),

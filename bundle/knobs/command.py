@@ -158,7 +158,7 @@ def _kind(annotation: ast.expr | None) -> str:
         return "paths" if "Sequence[" in written else "path"
     if "Sequence[str]" in written:
         return "names"
-    return "numbers" if "Sequence[" in written else KINDS_OF_TYPES.get(written, "text")
+    return "numbers" if "Sequence[" in written else KINDS_OF_TYPES.get(written.removesuffix(" | None"), "text")
 
 
 def known_elsewhere(commands: Mapping[str, Command], program: str, name: str) -> dict[str, Sequence[Knob]]:

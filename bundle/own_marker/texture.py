@@ -1,0 +1,100 @@
+"""Texture of a stack: whether it has any beyond noise, and at which shift a target lies best on its image's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, ndimage
+
+Volume = npt.NDArray[Any]
+
+LOCAL = 5  # voxels of the window in which texture is measured
+SMOOTH = 20.0  # standard deviation in voxels of what is too smooth to place anything by
+LAG = 2  # voxels apart: beyond what a camera's own sharpening joins
+REACH = (4, 16, 16)  # largest shift looked for, in voxels (Z, Y, X)
+LARGEST = (32, 512, 512)  # voxels (Z, Y, X) of the middle that are looked at: enough, whatever the stack's size
+
+
+def signal_share(stack: Volume) -> float:
+    """Tell how much of a stack's fine structure is more than noise, from 0 (pure noise) to 1.
+
+    It is the correlation of voxels two apart in y and x, whichever is less, once what is smooth is taken away: noise of
+    a camera's pixels has none, an image has.
+
+    Args:
+        stack: grey values (Z, Y, X).
+    """
+    fine = _without_smooth(_middle(stack))
+    power = float(np.mean(fine**2))
+    if power == 0:
+        return 0.0
+    lagged = [np.mean(fine[:, LAG:] * fine[:, :-LAG]), np.mean(fine[:, :, LAG:] * fine[:, :, :-LAG])]
+    return float(max(0.0, min(lagged) / power))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Where a target lies best on its image's texture.
+
+    Attributes:
+        voxels: by how many voxels (Z, Y, X) the target lies further than the image.
+        agreement: size of the correlation there, from 0 to 1.
+        as_it_is: size of the correlation without a shift.
+    """
+
+    voxels: tuple[int, int, int]
+    agreement: float
+    as_it_is: float
+
+
+def find_shift(image: Volume, target: Volume) -> Shift:
+    """Find the shift at which a target agrees best, or disagrees most, with the local texture of its image.
+
+    Fluorescence is bright where transmitted light is rough, or, as in nuclei, where it is smooth.
+
+    Args:
+        image: transmitted light (Z, Y, X).
+        target: fluorescence on the same grid.
+    """
+    rough, bright = _roughness(_middle(image)), _brightness(_middle(target))
+    reach = [min(most, size // 4) for most, size in zip(REACH, rough.shape, strict=True)]
+    padded = [fft.next_fast_len(size + most, real=True) for size, most in zip(rough.shape, reach, strict=True)]
+    correlation = fft.irfftn(np.conj(fft.rfftn(rough, padded)) * fft.rfftn(bright, padded), padded)
+    for axis, most in enumerate(reach):
+        correlation = np.roll(correlation, most, axis).take(range(2 * most + 1), axis)
+    correlation = np.abs(correlation) / (np.sqrt(np.sum(rough**2) * np.sum(bright**2)) or 1)
+    peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
+    depth, height, width = (int(place) - most for place, most in zip(peak, reach, strict=True))
+    return Shift((depth, height, width), float(correlation[peak]), float(correlation[tuple(reach)]))
+
+
+def _middle(stack: Volume) -> npt.NDArray[np.float32]:
+    starts = [max(0, (size - most) // 2) for size, most in zip(stack.shape, LARGEST, strict=True)]
+    middle = stack[tuple(slice(start, start + most) for start, most in zip(starts, LARGEST, strict=True))]
+    return np.asarray(middle, np.float32)
+
+
+def _without_smooth(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Take away what changes slowly within a slice (Z, Y, X)."""
+    fine: npt.NDArray[np.float32] = values - ndimage.gaussian_filter(values, (0, SMOOTH, SMOOTH))
+    return fine
+
+
+def _standardised(stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    scaled: npt.NDArray[np.float32] = (stack - stack.mean()) / (stack.std() or 1)
+    return scaled
+
+
+def _roughness(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give the logarithm of the local variance within each slice."""
+    values, window = _standardised(image), (0, LOCAL, LOCAL)
+    mean = ndimage.uniform_filter(values, window)
+    variance = np.maximum(ndimage.uniform_filter(values**2, window) - mean**2, 0)
+    return _without_smooth(np.log(variance + 1e-3))
+
+
+def _brightness(target: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give the grey values, the brightest held back."""
+    values = ndimage.gaussian_filter(_standardised(target), (0, 1, 1))
+    return _without_smooth(np.sign(values) * np.log1p(np.abs(values)))
