@@ -10,6 +10,7 @@ from scipy import fft, ndimage
 Volume = npt.NDArray[Any]
 
 LOCAL = 5  # voxels of the window in which texture is measured
+FINE = 4.0  # standard deviation in voxels of what is too smooth to be told from uneven light
 SMOOTH = 20.0  # standard deviation in voxels of what is too smooth to place anything by
 LAG = 2  # voxels apart: beyond what a camera's own sharpening joins
 REACH = (4, 16, 16)  # largest shift looked for, in voxels (Z, Y, X)
@@ -25,7 +26,7 @@ def signal_share(stack: Volume) -> float:
     Args:
         stack: grey values (Z, Y, X).
     """
-    fine = _without_smooth(_middle(stack))
+    fine = _without_smooth(_middle(stack), FINE)
     power = float(np.mean(fine**2))
     if power == 0:
         return 0.0
@@ -75,9 +76,9 @@ def _middle(stack: Volume) -> npt.NDArray[np.float32]:
     return np.asarray(middle, np.float32)
 
 
-def _without_smooth(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _without_smooth(values: npt.NDArray[np.float32], scale: float = SMOOTH) -> npt.NDArray[np.float32]:
     """Take away what changes slowly within a slice (Z, Y, X)."""
-    fine: npt.NDArray[np.float32] = values - ndimage.gaussian_filter(values, (0, SMOOTH, SMOOTH))
+    fine: npt.NDArray[np.float32] = values - ndimage.gaussian_filter(values, (0, scale, scale))
     return fine
 
 
