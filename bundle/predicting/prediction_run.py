@@ -13,13 +13,14 @@ from bundle.claims import CLAIMS, Claims
 from bundle.datasets.table import listed_file, read_table
 from bundle.errors import BundleError, find_file_fault
 from bundle.predicting.inputs import matching, name_outputs, stem
-from bundle.predicting.output_format import OUTPUT_FORMATS, check_output_format, output_format
+from bundle.predicting.output_format import OUTPUT_FORMATS, OutputFormat, check_output_format, output_format
 from bundle.predicting.record import describe, describe_origin
 from bundle.predicting.sharing import Part, share
 from bundle.predicting.summary import Summary
 from bundle.stacks.file_series import is_series
 from bundle.stacks.formats.array import is_lent
-from bundle.stacks.formats.ome_zarr import plate_fields
+from bundle.stacks.formats.ome_zarr import field_place, plate_fields
+from bundle.stacks.formats.plate_writer import complete_plate
 from bundle.stacks.formats.series import AUTO, join_files, planes_glob, stack_of_files
 from bundle.stacks.reader import FileReader
 from bundle.stacks.source import StackSource, choose_sources
@@ -34,6 +35,7 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 SUMMARY_NAME = "summary.csv"
 PREVIEW_ENDING = "_pred.png"
 STATISTICS_ENDING = "_pred.json"
+PLATES = "ome-zarr"  # the format that has them
 UNFINISHED_ENDING = "_pred.unfinished"
 STATE = "state.json"  # in the folder of an unfinished prediction
 OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
@@ -189,7 +191,7 @@ class PredictionRun:
 
     def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
         """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
-        volume = self._output(path, output_format(path, self.output_format).ending)
+        volume = self._volume(path, output_format(path, self.output_format))
         return volume, self._output(path, PREVIEW_ENDING), self._output(path, STATISTICS_ENDING)
 
     def unfinished(self, path: str | Path) -> Path:
@@ -197,12 +199,36 @@ class PredictionRun:
         place = self._output(path, UNFINISHED_ENDING)
         return place.with_name(f".{place.name}")
 
+    def _volume(self, path: str | Path, form: OutputFormat) -> Path:
+        """The volume of one input's prediction; as OME-Zarr, those of a plate's fields are a plate as well."""
+        place = self._plate(path) if form is OUTPUT_FORMATS[PLATES] else None
+        return self._output(path, form.ending) if place is None else place[0] / place[1]
+
+    def _plate(self, path: str | Path) -> tuple[Path, str] | None:
+        """The plate of the predictions of a plate's fields, and the place in it of one; None for any other input."""
+        place = field_place(Path(path)) if StackSource.parse(path).path == Path(path) else None
+        if place is None:
+            return None
+        plate, field = place
+        return self._output(path, "").with_name(f"{stem(plate)}{OUTPUT_FORMATS[PLATES].ending}"), field
+
+    def complete_plate(self, path: str | Path) -> None:
+        """Write the metadata of the plate that the prediction of a field stands in; nothing for any other input."""
+        place = self._plate(path) if output_format(path, self.output_format) is OUTPUT_FORMATS[PLATES] else None
+        if place is not None:
+            complete_plate(place[0], stem(place[0]))
+
+    def volume_name(self, path: str | Path) -> str:
+        """What one input's record calls its volume: the file's name, of a plate's field the whole place."""
+        volume = self.outputs(path)[0]
+        return volume.name if self._output(path, "").parent == volume.parent else "/".join(volume.parts[-4:])
+
     def _output(self, path: str | Path, ending: str) -> Path:
         return self.output_dir / f"{self.names.get(Path(path), Path(stem(path)))}{ending}"
 
     def volumes(self, path: str | Path) -> list[Path]:
         """The volumes of one input's earlier predictions that are there, of whatever format."""
-        volumes = (self._output(path, form.ending) for form in OUTPUT_FORMATS.values())
+        volumes = (self._volume(path, form) for form in OUTPUT_FORMATS.values())
         return [volume for volume in volumes if volume.exists()]
 
     def remove_volumes(self, path: str | Path) -> None:
@@ -231,7 +257,7 @@ class PredictionRun:
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
             there = preview.exists() and self.volumes(path) == [volume]
-            return bool(there and record["volume"] == volume.name and record["origin"] == self.origin(path))
+            return bool(there and record["volume"] == self.volume_name(path) and record["origin"] == self.origin(path))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 

@@ -177,6 +177,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             write(hidden_volume)
             if self.run.overwrite:
                 self.run.remove_volumes(path)
+        self.run.complete_plate(path)
         logger.info("%s -> %s (with its .png and .json)", path, volume)
 
     def record(self, prediction: StackPrediction) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         mean, std = light.statistics.used
         return {
             "input": str(prediction.path),
-            "volume": self.run.outputs(prediction.path)[0].name,
+            "volume": self.run.volume_name(prediction.path),
             "input_channel": light.name,
             "input_axes": prediction.metadata["axes"],
             "input_shape_zyx": list(light.own.shape),

@@ -112,6 +112,19 @@ def plate_fields(path: Path) -> list[Path]:
     return []
 
 
+def field_place(path: Path) -> tuple[Path, str] | None:
+    """Tell which plate a folder is a field of, and where in it, such as B/03/0; None for any other path."""
+    if len(path.parents) < 4 or not any((path.parents[2] / name).is_file() for name in METADATA_FILES):
+        return None
+    import zarr
+
+    plate = path.parents[2]
+    with contextlib.suppress(Exception):  # damage is told when the stack is read
+        if "plate" in _ome_metadata(zarr.open_group(plate, mode="r")):
+            return plate, path.relative_to(plate).as_posix()
+    return None
+
+
 def _images(group: "zarr.Group", place: str = "") -> Iterator[tuple[str, "zarr.Group"]]:
     """The images of a group by name; the fields of a plate by their paths in it, such as B/03/0.
 

@@ -19,7 +19,9 @@ def write_pair(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
         inside = where > where.std()
         stacks = {
             "bf": image(1000 + 200 * (0.3 + inside) * fine),
-            "gfp": target(100 + 900 * ndimage.gaussian_filter(inside.astype(float), 1) + generator.normal(0, 3, where.shape)),
+            "gfp": target(
+                100 + 900 * ndimage.gaussian_filter(inside.astype(float), 1) + generator.normal(0, 3, where.shape)
+            ),
         }
         for folder, values in stacks.items():
             array = np.asarray(values)

@@ -29,7 +29,7 @@ def test_globs_pair_and_what_has_no_partner_is_named(folder):
 
 
 def test_nothing_that_pairs_is_an_error_with_a_way_out(folder):
-    with pytest.raises(BundleError, match="belong together by their names.*--images a CSV"):
+    with pytest.raises(BundleError, match=r"belong together by their names.*--images a CSV"):
         collect_stacks([folder / "both/1.tif", folder / "both/2.tif"], folder / "gfp")
 
 

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,21 @@ from bundle.stacks.reader import FileReader
 
 
 def stacks(count, splits=None, shape=(8, 64, 256)):
-    named = [LabelledStack(Path(f"s{n}.tif"), Path(f"t{n}.tif"), "0", "0", splits[n] if splits else "") for n in range(count)]
+    named = [
+        LabelledStack(Path(f"s{n}.tif"), Path(f"t{n}.tif"), "0", "0", splits[n] if splits else "") for n in range(count)
+    ]
     return [CheckedStack(stack, shape, (0.3, 0.2, 0.2)) for stack in named]
 
 
 def by_split(parts):
-    return {split: [p.checked.stack.name for p in parts if p.split == split] for split in ("train", "validation", "test")}
+    return {
+        split: [p.checked.stack.name for p in parts if p.split == split] for split in ("train", "validation", "test")
+    }
 
 
-@pytest.mark.parametrize(("count", "train", "validation", "test"), [(3, 2, 1, 1), (4, 3, 1, 1), (5, 3, 1, 1), (20, 13, 2, 5)])
+@pytest.mark.parametrize(
+    ("count", "train", "validation", "test"), [(3, 2, 1, 1), (4, 3, 1, 1), (5, 3, 1, 1), (20, 13, 2, 5)]
+)
 def test_what_measures_is_never_trained_on(count, train, validation, test):
     parts = plan_parts(stacks(count), seed=42)
     chosen = by_split(parts)
@@ -33,10 +40,12 @@ def test_what_measures_is_never_trained_on(count, train, validation, test):
 
 @pytest.mark.parametrize(("count", "blocks"), [(1, 3), (2, 2)])
 def test_blocks_lie_apart(count, blocks):
-    cut = sorted((part for part in plan_parts(stacks(count), seed=0) if part.axis is not None), key=lambda part: part.place)
+    cut = sorted(
+        (part for part in plan_parts(stacks(count), seed=0) if part.axis is not None), key=lambda part: part.place
+    )
     assert len(cut) == blocks
     assert {part.axis for part in cut} == {2}
-    assert all(after.place[0] - before.place[1] == 8 for before, after in zip(cut, cut[1:], strict=False))
+    assert all(after.place[0] - before.place[1] == 8 for before, after in itertools.pairwise(cut))
     assert cut[-1].place[1] <= 256
 
 
@@ -48,7 +57,7 @@ def test_splits_of_the_users_are_kept_and_have_to_be_whole():
 
 
 def test_a_stack_too_small_to_be_cut_is_a_sentence():
-    with pytest.raises(BundleError, match="40 voxels long.*give more stacks"):
+    with pytest.raises(BundleError, match=r"40 voxels long.*give more stacks"):
         plan_parts(stacks(1, shape=(8, 40, 40)), seed=0)
 
 
