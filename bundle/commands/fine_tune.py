@@ -60,7 +60,7 @@ def fine_tune(
     if default_spacing is not None:
         spacing = check_spacing(default_spacing, "default_spacing")
     marker = MarkerRun(folder, task, checkpoint, spacing, seed, overwrite, max_epochs, device)
-    checked, told = _check(*collect_stacks(images, targets, image_channel, target_channel), spacing)
+    checked, told = _check(*collect_stacks(images, targets, image_channel, target_channel, task), spacing)
     parts = plan_parts(checked, seed)
     write_parts(folder, parts, task, overwrite)
     _tell_parts(parts)

@@ -17,7 +17,7 @@ from bundle.stacks.source import ALL, StackSource, choose_sources
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("image", "image_channel", "target", "target_channel", "split")
+COLUMNS = ("image", "image_channel", "target", "target_channel", "split", "task")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def collect_stacks(
     targets: str | Path | Sequence[str | Path] | None = None,
     image_channel: str | None = None,
     target_channel: str | None = None,
+    task: str | None = None,
 ) -> tuple[list[LabelledStack], list[str]]:
     """List the labelled stacks that a user means.
 
@@ -63,6 +64,7 @@ def collect_stacks(
         targets: what `find_stacks` takes; they are paired with the images by name.
         image_channel: see `LabelledStack`.
         target_channel: see `LabelledStack`.
+        task: of a CSV with a column `task`, the one whose rows are meant.
 
     Returns:
         The stacks, and a sentence for each file that has no partner.
@@ -71,7 +73,7 @@ def collect_stacks(
         BundleError: nothing is there, or nothing pairs.
     """
     if targets is None and isinstance(images, (str, Path)) and Path(images).suffix.lower() in TABLE_SUFFIXES:
-        return _expanded(_read_pairs(Path(images), image_channel, target_channel))
+        return _expanded(_read_pairs(Path(images), image_channel, target_channel, task))
     found = find_stacks(images, "images")
     if targets is None:
         return _expanded([LabelledStack(path, path, image_channel, target_channel) for path in found])
@@ -92,7 +94,9 @@ def collect_stacks(
     return stacks, [*unpaired, *uneven]
 
 
-def _read_pairs(table: Path, image_channel: str | None, target_channel: str | None) -> list[LabelledStack]:
+def _read_pairs(
+    table: Path, image_channel: str | None, target_channel: str | None, task: str | None
+) -> list[LabelledStack]:
     """Read a CSV of pairs; an empty channel is the one given for all."""
     if not table.is_file():
         raise BundleError(f"The table {table} is not there; give --images a CSV with the columns image and target.")
@@ -101,6 +105,11 @@ def _read_pairs(table: Path, image_channel: str | None, target_channel: str | No
     if missing or not rows:
         lacks = f"lacks the column {' and '.join(missing)}" if missing else "has no row below its header"
         raise BundleError(f"{table} {lacks}; it needs the columns image and target, and one line a stack.")
+    if "task" in header and task is not None:
+        tasks = sorted({row.cells["task"] for row in rows})
+        rows = [row for row in rows if row.cells["task"].casefold() == task.casefold()]
+        if not rows:
+            raise BundleError(f"{table} has no row of {task}; give --task one of {', '.join(tasks)}.")
     pairs = []
     for row in rows:
         image, target, split = (row.cells.get(name, "") for name in ("image", "target", "split"))

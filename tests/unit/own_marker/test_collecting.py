@@ -48,6 +48,18 @@ def test_a_table_as_a_spreadsheet_saves_it(folder):
     assert (stack.image_channel, stack.target_channel, stack.split) == (None, "1", "test")
 
 
+def test_of_a_manifest_only_the_tasks_rows_are_meant(folder):
+    table = folder / "dataset.csv"
+    table.write_text(
+        "split,task,image,image_channel,target,target_channel\ntrain,dna,bf/a_BF.tif,,gfp/a_GFP.tif,\n"
+        "test,tom20,bf/b_BF.tif,,gfp/b_GFP.tif,\n"
+    )
+    stacks, _ = collect_stacks(str(table), task="Tom20")
+    assert [(stack.image.name, stack.split) for stack in stacks] == [("b_BF.tif", "test")]
+    with pytest.raises(BundleError, match="no row of zo1; give --task one of dna, tom20"):
+        collect_stacks(str(table), task="zo1")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [("image\na.tif\n", "lacks the column target"), ("image,target\na.tif,\n", "names no image or no target")],
