@@ -23,14 +23,14 @@ REPORT = "report.md"
 
 
 def fine_tune(
-    images: str,
+    images: str | Path | Sequence[str | Path],
     task: str,
-    output_dir: str,
-    targets: str | None = None,
+    output_dir: str | Path,
+    targets: str | Path | Sequence[str | Path] | None = None,
     image_channel: str | None = None,
     target_channel: str | None = None,
     default_spacing: Sequence[float] | None = None,
-    checkpoint: str = str(DEFAULT_CHECKPOINT),
+    checkpoint: str | Path = DEFAULT_CHECKPOINT,
     max_epochs: int | None = None,
     seed: int = 42,
     device: str | None = None,

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from bundle.evaluation.metrics import PearsonMetric, R2Metric
 from bundle.knobs.knob import CONFIGS
+from bundle.knobs.words import as_literal
 from bundle.own_marker.workflows import MarkerRun
 
 Volume = npt.NDArray[np.float32]
@@ -78,7 +79,7 @@ def _prepared(run: MarkerRun, split: str) -> Iterable[tuple[Volume, Volume]]:
     """Give image and target of each stack of a split as evaluate.yaml prepares them."""
     parser = ConfigParser()
     parser.read_config(str(CONFIGS / "evaluate.yaml"))
-    parser.update({**run.of_evaluation(), "split": split})
+    parser.update({name: as_literal(value) for name, value in {**run.of_evaluation(), "split": split}.items()})
     prepare = parser.get_parsed_content("preprocessing")
     entries: Sequence[dict[str, Any]] = parser.get_parsed_content("entries")
     for entry in entries:

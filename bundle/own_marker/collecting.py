@@ -72,8 +72,9 @@ def collect_stacks(
     Raises:
         BundleError: nothing is there, or nothing pairs.
     """
-    if targets is None and isinstance(images, (str, Path)) and Path(images).suffix.lower() in TABLE_SUFFIXES:
-        return _expanded(_read_pairs(Path(images), image_channel, target_channel, task))
+    (table, *others_named) = [images] if isinstance(images, (str, Path)) else images
+    if targets is None and not others_named and Path(table).suffix.lower() in TABLE_SUFFIXES:
+        return _expanded(_read_pairs(Path(table).expanduser(), image_channel, target_channel, task))
     found = find_stacks(images, "images")
     if targets is None:
         return _expanded([LabelledStack(path, path, image_channel, target_channel) for path in found])

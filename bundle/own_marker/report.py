@@ -29,10 +29,7 @@ def write_report(
         baseline: likewise of the plain filter.
         words: what was reached.
     """
-    predict = (
-        "python -m monai.bundle run --config_file configs/inference.yaml --checkpoint training/model.pt "
-        '--input "more/*.tif"'
-    )
+    predict = "repmode predict more/*.tif --checkpoint training/model.pt"
     lines = [
         f"# {task}",
         *["", " ".join(words), ""],

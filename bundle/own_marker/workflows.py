@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import run
-
 from bundle.checkpoint import load_network
 from bundle.errors import BundleError
 from bundle.knobs.knob import CONFIGS
-from bundle.knobs.words import as_literal
 from bundle.network import RepMode
+from bundle.workflow import run_config
 
 TRAINING = "training"
 EVALUATION = "evaluation"
@@ -36,7 +34,7 @@ class MarkerRun:
 
     folder: Path
     task: str
-    checkpoint: str
+    checkpoint: str | Path
     default_spacing: Sequence[float]
     seed: int = 42
     overwrite: bool = False
@@ -54,7 +52,7 @@ class MarkerRun:
         return self.folder / TRAINING / "metrics.csv"
 
     def of_evaluation(self) -> dict[str, Any]:
-        """Give the knobs of evaluate.yaml."""
+        """Give the knobs of evaluate.yaml that differ from its own."""
         knobs = {
             "dataset_dir": str(self.folder),
             "output_dir": str(self.folder / EVALUATION),
@@ -94,7 +92,7 @@ def train_marker(marker: MarkerRun) -> None:
     network = load_network(marker.checkpoint)
     if not isinstance(network, RepMode):
         raise BundleError(f"{marker.checkpoint} is a compact net, without experts to train; give a trained network.")
-    _run(["train.yaml", "fine_tune.yaml"], marker.of_training(network))
+    run_config("train.yaml", [CONFIGS / "fine_tune.yaml"], marker.of_training(network))
 
 
 def measure_marker(marker: MarkerRun) -> list[dict[str, float]]:
@@ -103,17 +101,12 @@ def measure_marker(marker: MarkerRun) -> list[dict[str, float]]:
     Returns:
         mse, r2 and pearson of each test stack.
     """
-    _run(["evaluate.yaml"], marker.of_evaluation())
+    run_config("evaluate.yaml", [], marker.of_evaluation())
     with (marker.folder / EVALUATION / "volumes.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] == "measured"]
     return [{metric: float(row[metric]) for metric in METRICS} for row in rows]
 
 
 def _as_given(knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the knobs that have a value, so written that MONAI's parser gives just that."""
-    return {name: as_literal(value) for name, value in knobs.items() if value is not None}
-
-
-def _run(configs: Sequence[str], knobs: Mapping[str, Any]) -> None:
-    """Run configs of this bundle, laid over one another."""
-    run(config_file=[str(CONFIGS / name) for name in configs], logging_file=False, **knobs)
+    """Keep the knobs that have a value."""
+    return {name: value for name, value in knobs.items() if value is not None}
