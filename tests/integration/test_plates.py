@@ -23,7 +23,10 @@ from tests.prediction import predict, sentence_of
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     torch.manual_seed(0)
-    save_network(RepMode(["dna", "tom20"], base_width=1).eval(), path)
+    network = RepMode(["dna", "tom20"], base_width=1)
+    for _ in range(5):  # batch norms that have seen images predict more than nothing
+        network(torch.randn(2, 1, 16, 32, 32), network.tasks)
+    save_network(network.eval(), path)
     return path
 
 
@@ -51,7 +54,7 @@ def test_a_plate_is_predicted_into_a_plate_of_the_same_layout(plate, checkpoint,
         record = json.loads((tmp_path / f"screen_{well.replace('/', '_')}_0_pred.json").read_text())
         assert record["volume"] == f"screen_pred.ome.zarr/{well}/0"
         volumes.append(stack.array)
-    assert all(np.abs(one - volumes[0]).max() > 1e-3 for one in volumes[1:])
+    assert all(np.abs(one - volumes[0]).max() > 0.1 * volumes[0].std() > 0 for one in volumes[1:])
     assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
     assert "exists already" in sentence_of(
         checkpoint, input=str(plate / "B/02/0"), output_format="ome-zarr", output_dir=str(tmp_path)
