@@ -57,7 +57,7 @@ def test_a_plate_is_predicted_into_a_plate_of_the_same_layout(plate, checkpoint,
     assert all(np.abs(one - volumes[0]).max() > 0.1 * volumes[0].std() > 0 for one in volumes[1:])
     assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
     assert "exists already" in sentence_of(
-        checkpoint, input=str(plate / "B/02/0"), output_format="ome-zarr", output_dir=str(tmp_path)
+        checkpoint, input=str(plate / "B/02/0"), tasks=["dna"], output_format="ome-zarr", output_dir=str(tmp_path)
     )
 
 
