@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import Compose, MapTransform
+from monai.transforms import MapTransform
 
 from bundle.errors import BundleError
 from bundle.preprocessing.histogram import RunningStatistics
@@ -106,7 +106,7 @@ class FillLeftOutd(MapTransform):  # type: ignore[misc]
         return items
 
 
-class NormalizeStackd(Compose):  # type: ignore[misc]
+class NormalizeStackd(MapTransform):  # type: ignore[misc]
     """Z-score stacks (1, Z, Y, X) and resample them to a voxel size, in the order that the network was trained with.
 
     Args:
@@ -119,11 +119,19 @@ class NormalizeStackd(Compose):  # type: ignore[misc]
     """
 
     def __init__(self, keys: KeysCollection, spacing: Sequence[float], zscore_order: str) -> None:
+        super().__init__(keys)
         zscored, resampled = ZScored(keys), ResampleToSpacingd(keys, spacing)
         orders = {"before": [zscored, resampled], "after": [FillLeftOutd(keys), resampled, zscored]}
         if zscore_order not in orders:
             raise BundleError(f"zscore_order is {zscore_order!r}; give --zscore_order one of {', '.join(orders)}.")
-        super().__init__(orders[zscore_order])
+        self.transforms = orders[zscore_order]  # in a Compose, MONAI would take them for random, and cache none
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Z-score and resample the stack of each key."""
+        items = dict(data)
+        for transform in self.transforms:
+            items = transform(items)
+        return items
 
 
 def _statistics_of(image: torch.Tensor) -> ImageStatistics | None:

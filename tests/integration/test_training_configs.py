@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser
-from monai.transforms import Compose
+from monai.transforms import Compose, RandomizableTrait
 from scipy.ndimage import gaussian_filter
 
 from bundle.knobs import read_knobs
@@ -165,3 +165,12 @@ def test_the_robust_training_explains_its_knobs_and_uses_them():
     for line in top:
         assert len(line.split(" # ")[1]) > 5
         assert f"@{line.split(':')[0]}" in below
+
+
+@pytest.mark.parametrize("overlays", [(), ("fine_tune.yaml",), ("train_robust.yaml",)])
+def test_all_that_comes_before_chance_is_done_once(overlays):
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / "configs" / name) for name in ("train.yaml", *overlays)])
+    steps = Compose(parser.get_parsed_content("train#deterministic_transforms")).flatten().transforms
+    assert len(steps) > 8
+    assert not any(isinstance(step, RandomizableTrait) for step in steps)
