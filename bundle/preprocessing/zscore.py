@@ -121,10 +121,15 @@ class NormalizeStackd(MapTransform):  # type: ignore[misc]
     def __init__(self, keys: KeysCollection, spacing: Sequence[float], zscore_order: str) -> None:
         super().__init__(keys)
         zscored, resampled = ZScored(keys), ResampleToSpacingd(keys, spacing)
-        orders = {"before": [zscored, resampled], "after": [FillLeftOutd(keys), resampled, zscored]}
+        orders: dict[str, list[MapTransform]] = {
+            "before": [zscored, resampled],
+            "after": [FillLeftOutd(keys), resampled, zscored],
+        }
         if zscore_order not in orders:
             raise BundleError(f"zscore_order is {zscore_order!r}; give --zscore_order one of {', '.join(orders)}.")
-        self.transforms = orders[zscore_order]  # in a Compose, MONAI would take them for random, and cache none
+        self.transforms: list[MapTransform] = orders[
+            zscore_order
+        ]  # in a Compose, MONAI would take them for random, and cache none
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Z-score and resample the stack of each key."""
