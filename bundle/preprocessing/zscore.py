@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import InvertibleTransform, MapTransform
 
 from bundle.errors import BundleError
 from bundle.preprocessing.histogram import RunningStatistics
@@ -106,8 +106,10 @@ class FillLeftOutd(MapTransform):  # type: ignore[misc]
         return items
 
 
-class NormalizeStackd(MapTransform):  # type: ignore[misc]
+class NormalizeStackd(MapTransform, InvertibleTransform):  # type: ignore[misc]
     """Z-score stacks (1, Z, Y, X) and resample them to a voxel size, in the order that the network was trained with.
+
+    The inverse resamples back. It is no `Compose`: MONAI takes these for random, and would cache nothing behind one.
 
     Args:
         keys: the stacks' keys.
@@ -120,23 +122,24 @@ class NormalizeStackd(MapTransform):  # type: ignore[misc]
 
     def __init__(self, keys: KeysCollection, spacing: Sequence[float], zscore_order: str) -> None:
         super().__init__(keys)
-        zscored, resampled = ZScored(keys), ResampleToSpacingd(keys, spacing)
+        self.resample = ResampleToSpacingd(keys, spacing)
         orders: dict[str, list[MapTransform]] = {
-            "before": [zscored, resampled],
-            "after": [FillLeftOutd(keys), resampled, zscored],
+            "before": [ZScored(keys), self.resample],
+            "after": [FillLeftOutd(keys), self.resample, ZScored(keys)],
         }
         if zscore_order not in orders:
             raise BundleError(f"zscore_order is {zscore_order!r}; give --zscore_order one of {', '.join(orders)}.")
-        self.transforms: list[MapTransform] = orders[
-            zscore_order
-        ]  # in a Compose, MONAI would take them for random, and cache none
+        self.steps = orders[zscore_order]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Z-score and resample the stack of each key."""
-        items = dict(data)
-        for transform in self.transforms:
-            items = transform(items)
-        return items
+        """Normalise the stack of each key."""
+        for step in self.steps:
+            data = step(data)
+        return dict(data)
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Bring the stack of each key, or what was made of it, back onto the grid it came from."""
+        return self.resample.inverse(data)
 
 
 def _statistics_of(image: torch.Tensor) -> ImageStatistics | None:

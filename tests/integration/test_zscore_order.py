@@ -11,6 +11,7 @@ from monai.transforms import Compose
 from bundle.checkpoint import save_network
 from bundle.errors import find_sentence
 from bundle.network import RepMode
+from bundle.preprocessing.zscore import NormalizeStackd
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from tests.networks import that_saw_images
 
@@ -39,7 +40,7 @@ def prepare(config, order):
     known = {"zscore_order": order, "checkpoint": "model.pt", "input": "cell.ome.tiff"}
     parser.update({key: value for key, value in known.items() if key in parser})
     steps = parser.get_parsed_content(STEPS[config])
-    last = next(index for index, step in enumerate(steps) if isinstance(step, Compose))
+    last = next(index for index, step in enumerate(steps) if isinstance(step, NormalizeStackd))
     files = {"image": "cell.ome.tiff", "target": "cell.ome.tiff", "image_channel": 0, "target_channel": 0}
     return Compose(steps[: last + 1])(files)["image"]
 
