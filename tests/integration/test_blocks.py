@@ -194,7 +194,8 @@ def test_a_full_disk_is_one_sentence_before_anything_is_written(checkpoint, monk
 
 
 @pytest.mark.parametrize(
-    ("budget", "found"), [(1e-6, "cell.tif takes at least .* --memory_budget"), (-1, "memory_budget is -1; give a number above 0")]
+    ("budget", "found"),
+    [(1e-6, "cell.tif takes at least .* --memory_budget"), (-1, "memory_budget is -1; give a number above 0")],
 )
 def test_a_budget_that_cannot_be_is_one_sentence(checkpoint, budget, found):
     write_ome_tiff("cell.tif", voxels((40, 20, 24)), spacing=SPACING, channel_names=["bf"])

@@ -58,7 +58,9 @@ def test_a_refused_option_of_a_config_adds_nothing_to_what_monai_loads(tmp_path)
     ours = {name for name in added if name.startswith("bundle.")}
     assert ours
     assert all(
-        name in ("bundle.device", "bundle.errors", "bundle.log") or name.startswith("bundle.knobs") for name in ours
+        name in ("bundle.device", "bundle.errors", "bundle.interruption", "bundle.log")
+        or name.startswith("bundle.knobs")
+        for name in ours
     )
     heavy = {"openvino", "nncf", "onnxruntime", "zarr", "matplotlib", "bioio", "tifffile", "skimage", "imagecodecs"}
     assert heavy.isdisjoint(name.split(".")[0] for name in added)
