@@ -119,10 +119,12 @@ class Predictor:
         return list(self._made["network"].tasks)
 
     @overload
-    def predict(self, image: Any, *, output_dir: None = None, name: str = "array", **knobs: Any) -> Prediction: ...
+    def predict(self, image: Any, *, output_dir: None = None, name: str = "array", **knobs: Any) -> Prediction:
+        """Predict one stack as an array."""
 
     @overload
-    def predict(self, image: Any, *, output_dir: str | Path, name: str = "array", **knobs: Any) -> list[Path]: ...
+    def predict(self, image: Any, *, output_dir: str | Path, name: str = "array", **knobs: Any) -> list[Path]:
+        """Predict stacks as files."""
 
     def predict(
         self, image: Any, *, output_dir: str | Path | None = None, name: str = "array", **knobs: Any

@@ -18,6 +18,7 @@ SOLID = 0.8  # share of a region that squares cover: noise that was cut off leav
 CORNERS = 8  # of the image in its plane: a turned rectangle has 4, cut by the plane's edges up to 8
 OFF_LINE = 1.2  # voxels by which the outline of voxels may leave a straight line: little more than a voxel's steps
 ROUND = 0.95  # share of an outline that lies on a circle: voxels of the image beside it may have its value
+WIDE = 0.7  # of a plane's shorter side, that the diameter of a round field of view is at least; cells are smaller
 LEAST_STEP = 4  # voxels along an axis between two corners, where there are more than so many: mosaics have steps
 BESIDE = 2  # voxels beside padding that interpolation may have mixed with it
 ALIKE = 0.1  # of the largest region in a corner, from which on one elsewhere counts as well: between tiles, in a mosaic
@@ -112,14 +113,15 @@ def _is_plain_shape(region: Mask) -> bool:
 
 
 def _is_round(region: Mask) -> bool:
-    """Tell whether a circle bounds a region of a plane, as it does around a round field of view."""
+    """Tell whether a circle that nearly fills a plane bounds a region of it, as around a round field of view."""
     outlines = find_contours(np.pad(region, 1, mode="edge").astype(np.float32), 0.5)
     points = np.concatenate(outlines)
     terms = np.column_stack([2 * points, np.ones(len(points))])
     (y, x, rest), *_ = np.linalg.lstsq(terms, (points**2).sum(axis=1), rcond=None)
     radius = np.sqrt(max(rest + y**2 + x**2, 0))
     distance = np.hypot(points[:, 0] - y, points[:, 1] - x)
-    return bool(radius < max(region.shape) and np.mean(np.abs(distance - radius) < OFF_LINE) > ROUND)
+    wide = min(region.shape) * WIDE < 2 * radius < 2 * max(region.shape)
+    return bool(wide and np.mean(np.abs(distance - radius) < OFF_LINE) > ROUND)
 
 
 Array = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bundle.benchmark import inference, peak
+from bundle.benchmark import inference, measurement
 from bundle.benchmark.inference import Variant
 from bundle.commands.benchmark import benchmark
 from bundle.errors import BundleError
@@ -19,7 +19,7 @@ def test_a_row_for_each_variant_says_how_it_compares(tmp_path, monkeypatch):
     compared = [Variant("literal", "torch", "fp32", "paper"), Variant("repmode", "torch", "fp32", "paper")]
     monkeypatch.setattr(inference, "variants", lambda _: compared)
     monkeypatch.setattr(inference, "CALIBRATION_WINDOWS", 1)
-    monkeypatch.setattr(peak, "SIZES", (256,))
+    monkeypatch.setattr(measurement, "SIZES", (256,))
     output = tmp_path / "figures.json"
     benchmark(str(output), part="inference", base_width=2, shape=[16, 48, 48], rounds=1)
     report = json.loads(output.read_text(encoding="utf-8"))

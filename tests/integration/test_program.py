@@ -121,7 +121,6 @@ def test_an_installed_package_has_configs_weights_and_example_of_its_own(folder)
         missing.unlink()
     code, _, errors = run(folder, "predict", "--help", root=site)
     assert code == 1
-    assert errors.startswith(
-        f"Error: {site / 'bundle' / 'assets' / 'configs' / 'inference.yaml'} is not there; install"
-    )
+    assert errors.startswith(f"Error: {site / 'bundle' / 'assets' / 'configs'}")
+    assert "yaml is not there; install" in errors
     assert errors.count("\n") == 1

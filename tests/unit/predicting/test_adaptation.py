@@ -6,6 +6,7 @@ from torch import nn
 
 from bundle.errors import BundleError
 from bundle.network import RepMode
+from bundle.network.gate import TaskBatch
 from bundle.predicting.adaptation import Adaptation, adapt_batch_norm, fill_up, window_places
 from tests.networks import that_saw_images
 
@@ -30,7 +31,7 @@ def test_a_share_lies_between_the_statistics_of_training_and_those_of_the_window
             torch.testing.assert_close(mixed[number], (before[number] + windows_own[number]) / 2)
     first = network.unet.encoder[0].first.convolution  # before the first batch norm
     embedding = network.embedding[:1]
-    given = [first([window], (embedding, [1])) for window in windows]
+    given = [first(window, TaskBatch(embedding, [1])) for window in windows]
     expected = torch.stack([each.mean((0, 2, 3, 4)) for each in given]).mean(0)
     torch.testing.assert_close(all_of_them[0][0], expected, rtol=1e-4, atol=1e-5)
 
