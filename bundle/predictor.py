@@ -119,11 +119,11 @@ class Predictor:
         return list(self._made["network"].tasks)
 
     @overload
-    def predict(self, image: Any, *, output_dir: None = None, name: str = "array", **knobs: Any) -> Prediction:
+    def predict(self, image: Any, *, output_dir: None = None, **knobs: Any) -> Prediction:  # noqa: D418
         """Predict one stack as an array."""
 
     @overload
-    def predict(self, image: Any, *, output_dir: str | Path, name: str = "array", **knobs: Any) -> list[Path]:
+    def predict(self, image: Any, *, output_dir: str | Path, **knobs: Any) -> list[Path]:  # noqa: D418
         """Predict stacks as files."""
 
     def predict(
