@@ -159,17 +159,31 @@ class RepModeDescription(MoDEOptions, NetworkDescription):
         scope: where convolutions are MoDE: "all", "encoder" (with the bottleneck) or "decoder" (with the last one);
             the others are plain 5x5x5 convolutions.
         task_embedding: "one_hot" or "gaussian" (fixed).
+        added_tasks: the last of the tasks, where they came later: each has an expert and gates of its own, and all else
+            is frozen (`RepMode.add_task`).
     """
 
     network = "RepMode"
     scope: str = "all"
     task_embedding: str = "one_hot"
+    added_tasks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         NetworkDescription.__post_init__(self)
         MoDEOptions.__post_init__(self)
         _check_choice("scope", self.scope, SCOPES)
         _check_choice("task_embedding", self.task_embedding, EMBEDDINGS)
+        added = tuple(self.added_tasks)
+        if added != tuple(self.tasks[len(self.tasks) - len(added) :]) or len(added) >= len(self.tasks):
+            raise BundleError(f"added_tasks {list(added)} are not the last ones of the tasks {list(self.tasks)}.")
+        object.__setattr__(self, "added_tasks", added)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as `NetworkDescription` does; without added tasks as before there were any."""
+        described = super().to_dict()
+        if not self.added_tasks:
+            del described["added_tasks"]
+        return described
 
     def specialized(self, tasks: Sequence[str], kernel_sizes: Sequence[int]) -> SpecializedDescription:
         """Return the description of the plain net of some of the tasks: experts are gone, but for their kernels' sizes.
@@ -178,7 +192,7 @@ class RepModeDescription(MoDEOptions, NetworkDescription):
             tasks: names of the tasks, in the order of the plain net's channels.
             kernel_sizes: of the merged kernels, see `SpecializedDescription`.
         """
-        chosen = self.for_tasks(tasks)
+        chosen = replace(self, added_tasks=()).for_tasks(tasks)
         common = {field.name: getattr(chosen, field.name) for field in fields(NetworkDescription)}
         return SpecializedDescription(**common, kernel_sizes=kernel_sizes)
 

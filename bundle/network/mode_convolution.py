@@ -1,9 +1,12 @@
 """The MoDE convolution: diverse experts, gated by the task and merged into one kernel before it is applied."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from bundle.kernels import convolve_by_task
+from bundle.network.added_task import AddedTask, merge_with_added
 from bundle.network.description import MoDEOptions
 from bundle.network.experts import make_expert
 from bundle.network.gate import Gate, TaskBatch
@@ -19,14 +22,19 @@ class MoDEConvolution(nn.Module):
         out_channels: O, the channels of the output.
         task_count: T, the length of a task's embedding.
         options: the experts and the gate.
+        added_count: how many tasks came later; the last entries of an embedding, one-hot, stand for them.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, task_count: int, options: MoDEOptions) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, task_count: int, options: MoDEOptions, added_count: int = 0
+    ) -> None:
         super().__init__()
         experts = [make_expert(name, in_channels, out_channels, options.mean_sizes) for name in options.experts]
         self.size = max(expert.size for expert in experts)
         self.experts = nn.ModuleList(experts)
         self.gate = Gate(task_count, len(options.experts), out_channels, options.gate_activation, options.gate_layers)
+        make = partial(AddedTask, in_channels, out_channels, self.size, len(experts), self.gate.softmax)
+        self.added = nn.ModuleList(make() for _ in range(added_count))
 
     def kernels(self) -> list[Tensor]:
         """Return the experts' kernels (O, I, K, K, K)."""
@@ -40,9 +48,35 @@ class MoDEConvolution(nn.Module):
             task: the samples' tasks.
             skip: the channels before those of x; given apart, they need not be kept joined for the backward pass.
         """
-        return convolve_by_task(
-            x, task.sample_counts, merge_kernels, self.gate(task.embedding), *self.kernels(), skip=skip
-        )
+        first, later = self._split(task.embedding)
+        kernels = self.kernels()
+        if not later:
+            return convolve_by_task(x, task.sample_counts, merge_kernels, self.gate(first), *kernels, skip=skip)
+        parts = [part for each in later for part in (each.gate(), each.expert.kernel())]
+        gates = [self.gate(first)] if len(first) else []
+        merge = partial(merge_with_added, len(kernels))
+        return convolve_by_task(x, task.sample_counts, merge, *kernels, *parts, *gates, skip=skip)
+
+    def _split(self, embedding: Tensor) -> tuple[Tensor, list[AddedTask]]:
+        """Give the embeddings (U', T') of the tasks that were there first, and what those bring that came later."""
+        if not len(self.added):
+            return embedding, []
+        count = embedding.shape[1] - len(self.added)
+        later, brought = embedding[:, count:], [each for each in self.added if isinstance(each, AddedTask)]
+        return embedding[~later.any(dim=1), :count], [brought[int(row.argmax())] for row in later if row.any()]
+
+    @torch.no_grad()
+    def add_task(self, embedding: Tensor) -> None:
+        """Add a task, which starts as the mean of some that were there first.
+
+        Args:
+            embedding: of these, (U, T').
+        """
+        gate, kernels = self.gate(embedding).mean(dim=0), self.kernels()
+        merged = merge_for_one_task(gate, kernels)
+        task = AddedTask(merged.shape[1], merged.shape[0], self.size, len(kernels), self.gate.softmax).to(merged)
+        task.start_from(gate, merged)
+        self.added.append(task)
 
     def specialize(self, embedding: Tensor, scale: Tensor, shift: Tensor) -> PlainConvolution:
         """Return the plain convolution of one task, its result scaled and shifted channel by channel.
@@ -52,8 +86,10 @@ class MoDEConvolution(nn.Module):
             scale: of each output channel, float64 (O,).
             shift: of each output channel, float64 (O,).
         """
-        gate = self.gate.exactly(embedding)[0] * scale
-        return same_convolution(merge_for_one_task(gate, self.kernels()), shift)
+        first, later = self._split(embedding)
+        kernels = [*self.kernels(), *(each.expert.kernel() for each in later)]
+        (gate,) = [each.gate(scale.dtype) for each in later] or self.gate.exactly(first)
+        return same_convolution(merge_for_one_task(gate * scale, kernels), shift)
 
 
 class SharedConvolution(nn.Module):

@@ -1,8 +1,9 @@
 """RepMode: one U-Net for all tasks, whose every convolution is a task-gated mixture of diverse experts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,14 @@ from bundle.network.plain import SpecializedRepMode
 from bundle.network.unet import ConvolutionMaker, UNet
 
 TaskLike = Tensor | int | str | Sequence[int] | Sequence[str]
+
+
+def _embed(description: RepModeDescription) -> Tensor:
+    """Return the tasks' embeddings (T, T), a row a task; those of added tasks are one-hot in columns of their own."""
+    first = len(description.tasks) - len(description.added_tasks)
+    embedding = torch.eye(len(description.tasks), device="cpu")
+    embedding[:first, :first] = make_task_embedding(description.task_embedding, first)
+    return embedding
 
 
 class RepMode(DescribedNetwork):
@@ -36,14 +45,60 @@ class RepMode(DescribedNetwork):
         description = RepModeDescription(tasks=tasks, base_width=base_width, **options)
         super().__init__(description)
         self.description: RepModeDescription = description
-        count = len(description.tasks)
-        self.register_buffer("embedding", make_task_embedding(description.task_embedding, count), persistent=False)
-        mode: ConvolutionMaker = partial(MoDEConvolution, task_count=count, options=description)
+        self.register_buffer("embedding", _embed(description), persistent=False)
+        added = len(description.added_tasks)
+        mode: ConvolutionMaker = partial(
+            MoDEConvolution, task_count=len(description.tasks) - added, options=description, added_count=added
+        )
         self.unet = UNet(
             description.base_width,
             encoder_convolution=SharedConvolution if description.scope == "decoder" else mode,
             decoder_convolution=SharedConvolution if description.scope == "encoder" else mode,
         )
+        if added:
+            self._freeze()
+
+    def add_task(self, name: str, like: Sequence[str] | str | None = None) -> None:
+        """Add a task without forgetting: each MoDE convolution gets an expert and gates for it, all else is frozen.
+
+        What is predicted of the other tasks stays the same bit for bit, also once the new task is trained: their
+        parameters take no gradients any more, and batch norms keep their statistics in training mode.
+
+        Args:
+            name: of the new task.
+            like: the tasks that were there first as whose mean it starts; None takes all of them.
+
+        Raises:
+            BundleError: the name is taken or empty, or `like` names another task.
+        """
+        first = self.tasks[: len(self.tasks) - len(self.description.added_tasks)]
+        rows = self.embedding[find_tasks(first if like is None else like, first), : len(first)]
+        self.description = replace(
+            self.description, tasks=(*self.tasks, name), added_tasks=(*self.description.added_tasks, name)
+        )
+        self.embedding = _embed(self.description).to(self.embedding)
+        for convolution in list(self.modules()):
+            if isinstance(convolution, MoDEConvolution):
+                convolution.add_task(rows)
+        self._fingerprint = None
+        self._freeze()
+
+    def _freeze(self) -> None:
+        """Leave nothing to be trained but what the last added task brings."""
+        self.requires_grad_(False)
+        for convolution in self.modules():
+            if isinstance(convolution, MoDEConvolution):
+                convolution.added[-1].requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, as `torch.nn.Module.train`; with added tasks batch norms keep what they have seen."""
+        super().train(mode)
+        if self.description.added_tasks:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm3d):
+                    module.eval()
+        return self
 
     def __call__(self, image: Tensor, task: TaskLike | None = None) -> Tensor:
         """Call `forward` with the tasks given as indices (N,), names, or one for all samples."""

@@ -14,7 +14,7 @@ from bundle.training.handlers import (
 )
 from bundle.training.random_state import TransformSeed
 from bundle.training.run_folder import RunFolder
-from bundle.training.transfer import compute_target_statistics, start_from
+from bundle.training.transfer import compute_target_statistics, extend_network, start_from
 
 __all__ = [
     "AutocastInferer",
@@ -30,5 +30,6 @@ __all__ = [
     "TaskErrors",
     "TransformSeed",
     "compute_target_statistics",
+    "extend_network",
     "start_from",
 ]

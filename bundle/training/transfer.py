@@ -56,6 +56,27 @@ def start_from(network: RepMode, path: str | Path | None, goes_on: bool = False)
     logger.info("Starting from %s, trained for %s", path, ", ".join(source.tasks))
 
 
+def extend_network(path: str | Path, task: str, like: Sequence[str] | str | None = None) -> RepMode:
+    """Load a trained network and add a task to it, which alone can be trained, see `RepMode.add_task`.
+
+    Args:
+        path: the trained network.
+        task: name of the new task.
+        like: the tasks as whose mean it starts; None takes all.
+
+    Raises:
+        BundleError: the file is no gated network, it knows the task already, or `like` names a task that it has not.
+    """
+    network = load_network(path)
+    if not isinstance(network, RepMode):
+        raise BundleError(f"{path} is a compact net, without experts to add one to; give a trained network.")
+    if task in network.tasks:
+        raise BundleError(f"{path} knows the task {task} already; give --new_task another name.")
+    network.add_task(task, like)
+    logger.info("%s gets the task %s; %s stay as they are", path, task, ", ".join(network.tasks[:-1]))
+    return network
+
+
 def _move_columns(weight: Tensor, source: list[str], target: list[str]) -> Tensor:
     """Bring a gate's weights (E * O, T), a column a task, into the order of other tasks."""
     mean = weight.mean(dim=1)
