@@ -57,6 +57,7 @@ COMPLETE = RepModeDescription(
         ({"target_statistics": {"dna": 1}}, "target_statistics of dna needs a mean"),
         ({"experts": "conv5"}, "experts needs a list"),
         ({"gate_layers": 3}, "no gate_layers 3: choose from 1, 2"),
+        ({"added_tasks": ["er"]}, "added_tasks ['er'] are not the last ones of the tasks ['dna']"),
     ],
     ids=str,
 )
@@ -125,6 +126,7 @@ def test_every_field_is_compared() -> None:
         "gate_activation": "softmax",
         "gate_layers": 1,
         "task_embedding": "one_hot",
+        "added_tasks": ("er",),
     }
     assert changed.keys() == COMPLETE.arguments().keys(), "a new field stands here, too"
     for name, value in changed.items():
