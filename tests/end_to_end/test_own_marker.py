@@ -1,6 +1,8 @@
 """A new user's path: folders of TIFFs, a fine-tuned marker, its measurement in words, and a prediction with it."""
 
+import contextlib
 import csv
+import io
 import logging
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_folders_of_tiffs_to_a_measured_marker_and_a_prediction(
-    laboratory: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    laboratory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     output = laboratory / "marker"
@@ -50,9 +52,10 @@ def test_from_folders_of_tiffs_to_a_measured_marker_and_a_prediction(
         "max_epochs": 1,
         "device": "cpu",
     }
-    fine_tune(**knobs)
-    said = capsys.readouterr().out
-    assert "plain filter" in said
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        fine_tune(**knobs)
+    assert "plain filter" in said.getvalue()
     assert "cell 9 bf.tif has no target of its name" in caplog.text
     assert "cell 3 gfp.tif" in caplog.text
     report = (output / "report.md").read_text()
