@@ -212,7 +212,10 @@ def sentence_of(train, *arguments, **overrides):
         ({"network_def#experts": ["conv3"]}, "but this run asks for experts ['conv3']"),
         ({"network_def#gate_layers": 2}, "trained with gate_layers 1, but this run asks for gate_layers 2"),
         ({"optimizer#_target_": "torch.optim.SGD"}, "trained with optimizer Adam, but this run asks for optimizer SGD"),
-        ({"resume": False}, "holds last.pt, last_but_one.pt, model.pt, metrics.csv of another run; give a new --output_dir"),
+        (
+            {"resume": False},
+            "holds last.pt, last_but_one.pt, model.pt, metrics.csv of another run; give a new --output_dir",
+        ),
     ],
 )
 def test_another_run_is_neither_mixed_in_nor_overwritten(train, whole_run, overrides, expected):
