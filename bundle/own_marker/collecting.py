@@ -72,7 +72,7 @@ def collect_stacks(
     Raises:
         BundleError: nothing is there, or nothing pairs.
     """
-    (table, *others_named) = [images] if isinstance(images, (str, Path)) else images
+    table, *others_named = [images] if isinstance(images, (str, Path)) else images
     if targets is None and not others_named and Path(table).suffix.lower() in TABLE_SUFFIXES:
         return _expanded(_read_pairs(Path(table).expanduser(), image_channel, target_channel, task))
     found = find_stacks(images, "images")

@@ -43,7 +43,7 @@ def test_one_folder_holds_both_channels(folder):
 def test_a_table_as_a_spreadsheet_saves_it(folder):
     table = folder / "pairs.csv"
     table.write_text("\ufeffImage;Target;Target Channel;Split\nbf/a_BF.tif;gfp\\b_GFP.tif;1;Test\n", encoding="utf-8")
-    ((stack,), _) = collect_stacks(str(table), target_channel="0")
+    (stack,), _ = collect_stacks(str(table), target_channel="0")
     assert (stack.image, stack.target) == (folder / "bf/a_BF.tif", folder / "gfp/b_GFP.tif")
     assert (stack.image_channel, stack.target_channel, stack.split) == (None, "1", "test")
 
