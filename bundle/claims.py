@@ -115,9 +115,7 @@ class Claims:
 
     def holder(self, name: str) -> str | None:
         """Say which other process has a claim; None where none has."""
-        number, found = 0, None
-        while (path := self.path(name, number)).exists():
-            found, number = path, number + 1
+        found = self._newest(name)
         if found is None or self._expired(found) is not False:
             return None
         return str(_read(found).get("who", "another process"))
@@ -141,10 +139,15 @@ class Claims:
         return True
 
     def _last_process(self, name: str) -> Process | None:
+        found = self._newest(name)
+        return None if found is None else Process.parse(str(_read(found).get("process", "")))
+
+    def _newest(self, name: str) -> Path | None:
+        """The file of the claim that was taken over last; None where there is none."""
         number, found = 0, None
         while (path := self.path(name, number)).exists():
             found, number = path, number + 1
-        return None if found is None else Process.parse(str(_read(found).get("process", "")))
+        return found
 
     def path(self, name: str, number: int) -> Path:
         """The file of a claim that was taken over `number` times."""

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 import torch
 from monai.bundle import run
@@ -36,6 +37,7 @@ from bundle.commands.export_tasks import export_tasks
 from bundle.commands.simulate import simulate
 from bundle.network import RepMode
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
+from tests.prediction import cut
 
 ROOT = Path(__file__).parents[1]
 TASKS = ["dna", "zo1"]
@@ -80,17 +82,7 @@ def train(data: Path, output: Path, **more: object) -> None:
 
 def predict(data: Path, output: Path, **more: object) -> None:
     """Predict three stacks, one of them in blocks."""
-    from bundle.predicting import saving, stack_prediction
-    from bundle.predicting.blocks import BlockPlan
-
-    for module in (stack_prediction, saving):
-        module.CHUNKS = (8, 16, 16)
-
-    def fit(plan: BlockPlan, *_: object) -> tuple[int, ...]:
-        most = (-(-length // chunk) for length, chunk in zip(plan.output.shape, (8, 16, 16), strict=True))
-        return tuple(min(pair) for pair in zip((4, 2, 2), most, strict=True))
-
-    BlockPlan.fit = fit
+    cut(pytest.MonkeyPatch(), 4, 2, 2)
     config(
         "inference.yaml",
         input=str(data / "stacks"),

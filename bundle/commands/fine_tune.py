@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from bundle import ROOT
 from bundle.checkpoint import load_network
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
@@ -18,7 +19,7 @@ from bundle.stacks.stack import check_spacing
 
 logger = logging.getLogger("bundle.commands.fine_tune")
 
-DEFAULT_CHECKPOINT = Path(__file__).parents[2] / "models" / "model.pt"
+DEFAULT_CHECKPOINT = ROOT / "models" / "model.pt"
 REPORT = "report.md"
 
 
@@ -56,7 +57,8 @@ def fine_tune(
     """
     folder = Path(output_dir).expanduser()
     refuse_existing(folder / REPORT, overwrite)
-    spacing = load_network(checkpoint).spacing
+    network = load_network(checkpoint)
+    spacing = network.spacing
     if default_spacing is not None:
         spacing = check_spacing(default_spacing, "default_spacing")
     marker = MarkerRun(folder, task, checkpoint, spacing, seed, overwrite, max_epochs, device)
@@ -64,7 +66,7 @@ def fine_tune(
     parts = plan_parts(checked, seed)
     write_parts(folder, parts, task, overwrite)
     _tell_parts(parts)
-    train_marker(marker)
+    train_marker(marker, network)
     measured = measure_marker(marker)
     plain = measure_baseline(marker)
     blocks = any(part.split == "test" and part.axis is not None for part in parts)

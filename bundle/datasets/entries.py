@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.datasets.manifest import match_task, read_manifest, read_tasks
+from bundle.datasets.manifest import MANIFEST, match_task, read_manifest, read_tasks
 from bundle.errors import BundleError
 from bundle.network.gate import choose_tasks
 from bundle.network.plain import DIVISOR
 from bundle.windows.inferer import check_roi_size
 
 logger = logging.getLogger(__name__)
-
-
-MANIFEST = "dataset.csv"
 
 
 def read_entries(

@@ -16,6 +16,7 @@ from bundle.files import written_whole
 
 logger = logging.getLogger(__name__)
 
+MANIFEST = "dataset.csv"
 SPLITS = ("train", "validation", "test")
 PROBLEMS_SHOWN = 10
 SIMILAR = 0.8  # share of letters from which on a column is taken for a misspelt one

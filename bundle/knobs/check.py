@@ -1,5 +1,6 @@
 """What a config runs first: every option is checked by name and by value before anything loads."""
 
+import functools
 import inspect
 import re
 import sys
@@ -60,7 +61,7 @@ def check_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> 
     Raises:
         BundleError: there is such an entry.
     """
-    known = set(yaml.load((CONFIGS / config).read_text(encoding="utf-8"), yaml.CSafeLoader))
+    known = _own_content(config)
     for name in content:
         if name in known or name == ConfigParser.meta_key or not _is_plain(content[name]):
             continue
@@ -77,11 +78,18 @@ def check_other_names(content: dict[str, Any], knobs: Sequence[Knob], config: st
         BundleError: both are given.
     """
     defaults = {f"@{knob.name}": knob.default for knob in knobs}
-    for name, value in yaml.load((CONFIGS / config).read_text(encoding="utf-8"), yaml.CSafeLoader).items():
+    for name, value in _own_content(config).items():
         if isinstance(value, str) and value in defaults and content[name] != value:
             knob = value.removeprefix("@")
             if content[knob] != defaults[value]:
                 raise BundleError(f"--{name} stands for --{knob}, and both are given; leave one of them out.")
+
+
+@functools.cache
+def _own_content(config: str) -> dict[str, Any]:
+    """What a shipped config says by itself, read once."""
+    content: dict[str, Any] = yaml.load((CONFIGS / config).read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return content
 
 
 def _is_plain(value: Any) -> bool:

@@ -13,15 +13,13 @@ import torch
 import yaml
 from ignite import distributed
 
-from bundle import __version__
-from bundle.datasets.entries import MANIFEST
+from bundle import ROOT, __version__
+from bundle.datasets.manifest import MANIFEST
 from bundle.files import written_whole
 from bundle.knobs.check import running_parser
 
 CONFIG, RECORD = "config.yaml", "run.json"
 PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "tifffile", "zarr")
-ROOT = Path(__file__).parents[2]
-PIECE = 2**20  # bytes read at a time
 
 
 def keep_record(
@@ -68,11 +66,8 @@ def digest(path: Path) -> str | None:
     """The SHA-256 of a file; None where there is none any more."""
     if not path.is_file():
         return None
-    content = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            content.update(piece)
-    return content.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_commit() -> str | None:

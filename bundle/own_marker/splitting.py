@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle.datasets.manifest import ManifestRow, read_rows, write_manifest
+from bundle.datasets.manifest import MANIFEST, ManifestRow, read_rows, write_manifest
 from bundle.errors import BundleError
 from bundle.files import refuse_existing
 from bundle.own_marker.checking import CheckedStack
@@ -17,7 +17,6 @@ from bundle.stacks.channel import find_channel
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.reader import FileReader
 
-MANIFEST = "dataset.csv"
 BLOCKS = "blocks"
 TEST = 0.25  # share of the fields that measure the marker
 VALIDATION = 0.1  # share of the fields that the best weights are chosen by

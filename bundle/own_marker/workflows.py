@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle.checkpoint import load_network
+from torch import nn
+
 from bundle.errors import BundleError
 from bundle.knobs.knob import CONFIGS
 from bundle.network import RepMode
@@ -83,13 +84,16 @@ class MarkerRun:
         return _as_given(knobs)
 
 
-def train_marker(marker: MarkerRun) -> None:
+def train_marker(marker: MarkerRun, network: nn.Module) -> None:
     """Train a marker from weights that are there.
+
+    Args:
+        marker: the training.
+        network: that of its checkpoint.
 
     Raises:
         BundleError: these are of no network that can be trained, or the training cannot be done.
     """
-    network = load_network(marker.checkpoint)
     if not isinstance(network, RepMode):
         raise BundleError(f"{marker.checkpoint} is a compact net, without experts to train; give a trained network.")
     run_config("train.yaml", [CONFIGS / "fine_tune.yaml"], marker.of_training(network))

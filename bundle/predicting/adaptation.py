@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from bundle.errors import BundleError
-from bundle.network import RepMode
+from bundle.network import RepMode, SpecializedRepMode
 from bundle.network.gate import choose_tasks
 from bundle.network.plain import DIVISOR
-from bundle.predicting.blocks import RIM, Block
+from bundle.predicting.blocks import Block, seen_along
 from bundle.predicting.stack_prediction import BlockPart, StackPrediction
-from bundle.preprocessing.resampling import Region, needed_region
+from bundle.preprocessing.resampling import Region
 from bundle.runtimes import Engine
 
 logger = logging.getLogger(__name__)
@@ -89,10 +89,13 @@ class Adaptation:
         logger.info("%s: batch norm follows %d windows of the stack", prediction.path, len(windows))
         assert isinstance(self.network, RepMode), "check comes first"
         tasks = choose_tasks(self.tasks, self.network.tasks)
-        net = self.network.specialize(tasks)
-        for number, task in enumerate(tasks):
-            adapted = adapt_batch_norm(self.network, task, windows, self.share, self.device)
-            net.unets[number] = adapted.cpu().specialize([task]).unets[0]
+        nets = [
+            adapt_batch_norm(self.network, task, windows, self.share, self.device).cpu().specialize([task])
+            for task in tasks
+        ]
+        description = self.network.description.specialized(tasks, nets[0].description.kernel_sizes)
+        net = SpecializedRepMode(**description.arguments(), unets=[each.unets[0] for each in nets]).eval()
+        net.come_from(self.network)
         return self.make(network=net)
 
     def _windows(
@@ -101,12 +104,10 @@ class Adaptation:
         """Read windows (1, 1, Z, Y, X) of the network's grid, z-scored as they are for the prediction."""
         light = prediction.light
         for region in window_places(light.network.shape, self.window_size, self.most_windows):
-            depth, *plane = needed_region(light.own, light.network, region)
-            rows, columns = (
-                slice(max(0, part.start - RIM), min(length, part.stop + RIM))
-                for part, length in zip(plane, light.own.shape[1:], strict=True)
+            slices, rows, columns = (
+                seen_along(light.own, light.network, axis, part.start, part.stop) for axis, part in enumerate(region)
             )
-            block = Block(box=region, windows=region, source=(depth, rows, columns), window_count=1)
+            block = Block(box=region, windows=region, source=(slices, rows, columns), window_count=1)
             image = torch.as_tensor(transform({"image": BlockPart(prediction, block)})["image"], dtype=torch.float32)
             yield fill_up(image[None])
 

@@ -97,6 +97,12 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
     return [place.start for (place,) in dense_patch_slices((size,), (window,), (interval,))]
 
 
+def seen_along(own: Grid, network: Grid, axis: int, start: int, stop: int) -> slice:
+    """Say on which of the file the voxels [start, stop) of the network's axis depend, in the plane with a rim."""
+    low, high = needed_along(own, network, axis, start, stop)
+    return slice(max(0, low - RIM), min(own.shape[axis], high + RIM)) if axis else slice(low, high)
+
+
 def slabs_of(block: Block, own: Grid, network: Grid) -> list[Block]:
     """Cut what a block's windows see into slabs that are read and resampled one at a time, in the order of z.
 
@@ -112,7 +118,7 @@ def slabs_of(block: Block, own: Grid, network: Grid) -> list[Block]:
     slabs = []
     for start in range(slices.start, slices.stop, depth):
         stop = min(start + depth, slices.stop)
-        seen = slice(*needed_along(own, network, 0, start, stop))
+        seen = seen_along(own, network, 0, start, stop)
         slabs.append(
             replace(block, windows=(slice(start, stop), rows, columns), source=(seen, source_rows, source_columns))
         )
@@ -212,10 +218,8 @@ class BlockPlan:
         starts = self._starts[axis]
         touching = starts[(starts < high) & (starts + window > low)]
         windows = slice(int(touching[0]), min(int(touching[-1]) + window, size))
-        low, high = needed_along(self.own, self.network, axis, windows.start, windows.stop)
-        if axis:
-            low, high = max(0, low - RIM), min(self.own.shape[axis], high + RIM)
-        return _Part(slice(start, stop), windows, slice(low, high), len(touching))
+        source = seen_along(self.own, self.network, axis, windows.start, windows.stop)
+        return _Part(slice(start, stop), windows, source, len(touching))
 
 
 def _length(part: slice) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle import __version__
-from bundle.datasets.manifest import SPLITS, ManifestRow, write_manifest
+from bundle.datasets.manifest import MANIFEST, SPLITS, ManifestRow, write_manifest
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
 from bundle.simulation.stack import SimulatedStack, check_shape, simulate_stack
@@ -23,7 +23,6 @@ from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "dataset.csv"
 BEGUN = ".simulation.json"  # says what was begun in a folder, until all of it is there
 BRIGHTFIELD = "brightfield"
 PUBLISHED_SPLIT = (0.675, 0.075, 0.25)  # a quarter for testing, a tenth of the rest for validation
