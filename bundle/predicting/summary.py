@@ -53,7 +53,8 @@ class Summary:
     """The table `summary.csv`; lines of other stacks in it stay.
 
     Each stack's line goes into a hidden journal of this process at once, and the table is written whole when enough
-    lines are new (each, up to a hundred stacks), and at the end with the journals of all processes, of killed ones too.
+    lines are new (each, up to a hundred stacks) and at the end: with the lines that other processes wrote meanwhile and
+    with the journals of all of them, of killed ones too.
 
     Args:
         path: the file, new or an earlier run's; None keeps the table in memory alone.
@@ -62,6 +63,7 @@ class Summary:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.rows: dict[str, SummaryRow] = {}
+        self._own: dict[str, SummaryRow] = {}
         self.spacings: set[str] = set()
         self._current = SummaryRow("")
         self._unwritten = 0
@@ -71,6 +73,11 @@ class Summary:
         """The folder of the journals."""
         assert self.path is not None, "a table in memory has no journal"
         return self.path.with_name(f".{self.path.name}")
+
+    @property
+    def _claims(self) -> Claims:
+        """The claims by which one process at a time writes the table."""
+        return Claims(self._journals / CLAIMS)
 
     def read(self) -> None:
         """Take over the lines of an earlier run.
@@ -103,7 +110,7 @@ class Summary:
             row = SummaryRow(file, PREDICTED, str(record["input_axes"]))
             row.shape = " x ".join(map(str, record["input_shape_zyx"]))
             row.spacing_um = " x ".join(f"{size:.5g}" for size in record["input_spacing_um_zyx"])
-            self.rows[file] = row
+            self.rows[file] = self._own[file] = row
 
     def note(self, axes: str, shape: Sequence[int], spacing: Sequence[float]) -> None:
         """Note what was understood of the stack that is measured: axes, voxels and micrometres (Z, Y, X)."""
@@ -131,16 +138,19 @@ class Summary:
 
     def record(self, row: SummaryRow) -> None:
         """Add or replace a stack's line."""
-        self.rows[row.file] = row
+        self.rows[row.file] = self._own[row.file] = row
         if self.path is None:
             return
         self._unwritten += 1
+        claims = self._claims
         try:
             self._append(row)
-            if self._unwritten * 100 >= len(self.rows):
+            if self._unwritten * 100 >= len(self.rows) and claims.take(self.path.name):
                 self._write()
         except OSError as error:
             logger.error("%s cannot be written (%s); the run goes on without it.", self.path, error)
+        finally:
+            claims.release_all()
 
     def _append(self, row: SummaryRow) -> None:
         """Add a line to this process' journal, by one call, so that a killed process leaves no half of one."""
@@ -155,8 +165,10 @@ class Summary:
             file.write(text.getvalue().encode())
 
     def _write(self) -> None:
-        """Write the table whole."""
+        """Write the table whole, with what other processes have to say; its claim must be held."""
         assert self.path is not None, "a table in memory is not written"
+        self.rows |= {**((_read_table(self.path) or {}) if self.path.exists() else {}), **self._own}
+        self._take_over_journals()
         with (
             written_whole(self.path, overwrite=True) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
@@ -170,13 +182,10 @@ class Summary:
         """Write the table with the lines of all processes; the journals of those that have ended go."""
         if self.path is None or not (self._journals.is_dir() or self.rows):
             return
-        claims = Claims(self._journals / CLAIMS)
+        claims = self._claims
         try:
             while not claims.take(self.path.name):
                 time.sleep(PAUSE)
-            if self.path.exists():
-                self.rows = {**(_read_table(self.path) or {}), **self.rows}
-            self._take_over_journals()
             self._write()
             for journal in self._journals.glob("*.csv"):
                 writer = Process.parse(journal.stem)

@@ -92,10 +92,10 @@ def test_who_lost_a_claim_knows_and_leaves_the_new_one(tmp_path, monkeypatch):
     now = 0.0
     monkeypatch.setattr("bundle.claims.time.monotonic", lambda: now)
     slow, quick = Claims(tmp_path, lifetime=60), Claims(tmp_path, lifetime=60)
+    slow.touch = lambda: None  # it is stopped, before its own thread touches for the first time
     assert slow.take("a")
     monkeypatch.setattr("bundle.claims.this_process", lambda: Process("there", 2, 2))
     assert not quick.take("a")
-    slow.touch = lambda: None  # it is stopped
     (path,) = tmp_path.iterdir()
     os.utime(path, (0, 0))
     assert not quick.take("a")

@@ -48,6 +48,30 @@ def test_lines_of_an_earlier_run_stay(tmp_path):
     assert list(lines(tmp_path / "summary.csv")) == ["a.tif", "b.tif"]
 
 
+def measure(summary, name, error=None):
+    with summary.measured(name, lambda: error):
+        pass
+
+
+def test_lines_that_another_process_wrote_meanwhile_stay(tmp_path):
+    path = tmp_path / "summary.csv"
+    earlier = Summary(path)
+    measure(earlier, "c.tif", "Memory ran out.")
+    earlier.finish()
+    one, other = Summary(path), Summary(path)
+    for summary in (one, other):
+        summary.read()
+    measure(one, "a.tif")
+    measure(other, "b.tif")
+    measure(other, "c.tif")
+    other.finish()
+    measure(one, "d.tif")
+    expected = dict.fromkeys(["a.tif", "b.tif", "c.tif", "d.tif"], "predicted")
+    assert {file: line["status"] for file, line in lines(path).items()} == expected
+    one.finish()
+    assert {file: line["status"] for file, line in lines(path).items()} == expected
+
+
 @pytest.mark.parametrize(
     "content",
     [
