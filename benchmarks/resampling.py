@@ -140,14 +140,14 @@ def predictions(
 def _fine_stack(seed: int, size: int = 300, depth: int = 24) -> np.ndarray:
     """Simulate brightfield without noise (depth, size, size) in voxels of 2 x FINE, FINE, FINE."""
     specimen = Specimen((44, 112, 112), seed)
-    microscope = optics.vary_microscope(optics.Microscope(), specimen.generator("microscope"))
+    microscope = specimen.conditions.microscope
     factor = NETWORK / FINE
     places = [np.arange(math.floor(43 * factor)) / factor, *(np.arange(size) / factor + 0.2,) * 2]
     index = ndimage.map_coordinates(
         optics.refractive_index(specimen), np.meshgrid(*places, indexing="ij"), np.float32, order=1
     )
     grain = np.random.default_rng(seed).standard_normal(index.shape, dtype=np.float32)  # detail finer than 0.29 µm
-    index += optics.CYTOPLASM * optics.GRAIN * factor / 2 * grain * (index > 0.004)
+    index += optics.CYTOPLASM * specimen.conditions.index.grain * factor / 2 * grain * (index > 0.004)
     planes = range(20, 20 + 2 * depth)
     with mock.patch.object(optics, "SPACING", FINE), mock.patch.object(optics, "refractive_index", return_value=index):
         return optics.brightfield_stack(specimen, planes, microscope)[::2]

@@ -15,6 +15,7 @@ def simulate(
     split: Sequence[float] = PUBLISHED_SPLIT,
     overwrite: bool = False,
     workers: int = 1,
+    vary: str | Sequence[str] = (),
 ) -> None:
     """Write simulated brightfield stacks, each with the fluorescence of one structure, and a dataset.csv.
 
@@ -27,7 +28,9 @@ def simulate(
         split: fractions for training, validation and test, "[0.675,0.075,0.25]".
         overwrite: True to replace files that stand there already.
         workers: processes that simulate at the same time.
+        vary: what is drawn anew for every stack, "[cells,index,debris,optics,camera,position]" or all; nothing when
+            not given, so that all stacks are of one sort of cell and one microscope.
     """
     named = [tasks] if isinstance(tasks, str) else tasks
-    manifest = simulate_dataset(str(output_dir), count, shape, seed, named, split, overwrite, workers)
+    manifest = simulate_dataset(str(output_dir), count, shape, seed, named, split, overwrite, workers, vary)
     print(f"{count} stacks are listed in {manifest}")

@@ -17,6 +17,7 @@ from bundle import __version__
 from bundle.datasets.manifest import MANIFEST, SPLITS, ManifestRow, write_manifest
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
+from bundle.simulation.conditions import check_factors
 from bundle.simulation.stack import SimulatedStack, check_shape, simulate_stack
 from bundle.simulation.structure import STRUCTURES, check_tasks
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
@@ -137,6 +138,7 @@ def simulate_dataset(
     split: Sequence[float] = PUBLISHED_SPLIT,
     overwrite: bool = False,
     workers: int = 1,
+    vary: Sequence[str] = (),
 ) -> Path:
     """Write simulated stacks, each labelled with one task, and the manifest that lists them; return its path.
 
@@ -152,6 +154,7 @@ def simulate_dataset(
         split: fractions for train, validation and test, kept within each task.
         overwrite: whether files that stand there already may be replaced.
         workers: processes that simulate at the same time.
+        vary: factors that are drawn anew for every stack, see `bundle.simulation.conditions`.
 
     Raises:
         BundleError: an argument makes no sense, or a file stands there already.
@@ -160,14 +163,19 @@ def simulate_dataset(
     plan = plan_dataset(count, read_shapes(shape), list(STRUCTURES) if tasks is None else tasks, split, seed)
     if not isinstance(workers, int) or workers < 1:
         raise BundleError(f"workers {workers!r} is not a whole number above 0.")
-    done = _begin(folder, plan, seed, overwrite)
+    factors = check_factors(vary)
+    done = _begin(folder, plan, seed, overwrite, factors)
     left = [stack for stack in plan if stack.number not in done]
     rows = {}
     with worker_pool(workers) as pool:
         each = pool.map if pool else map
         # The processes only simulate: they need not load what writes files.
         stacks = each(
-            simulate_stack, [s.shape for s in left], [(seed, s.number) for s in left], [[s.task] for s in left]
+            simulate_stack,
+            [s.shape for s in left],
+            [(seed, s.number) for s in left],
+            [[s.task] for s in left],
+            [factors] * len(left),
         )
         for stack, made in zip(tqdm(left, desc="simulate", unit="stack"), stacks, strict=True):
             rows[stack.number] = write_stack(folder, stack, made, overwrite)
@@ -176,13 +184,15 @@ def simulate_dataset(
     return folder / MANIFEST
 
 
-def _begin(folder: Path, plan: Sequence[PlannedStack], seed: int, overwrite: bool) -> set[int]:
+def _begin(folder: Path, plan: Sequence[PlannedStack], seed: int, overwrite: bool, vary: Sequence[str]) -> set[int]:
     """Note in the folder what is begun there; give the numbers of the stacks that the same command wrote before.
 
     Raises:
         BundleError: a file stands there that this command did not write, and `overwrite` is false.
     """
-    text = json.dumps({"seed": seed, "version": __version__, "stacks": [asdict(stack) for stack in plan]})
+    text = json.dumps(
+        {"seed": seed, "vary": list(vary), "version": __version__, "stacks": [asdict(stack) for stack in plan]}
+    )
     begun = folder / BEGUN
     if begun.is_file() and begun.read_text(encoding="utf-8") == text and not (folder / MANIFEST).exists():
         done = {stack.number for stack in plan if (folder / stack.file_name).exists()}

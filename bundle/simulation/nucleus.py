@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bundle.simulation.conditions import Cells
 from bundle.simulation.sheet import SPACING, CellSheet, local_box
 from bundle.simulation.texture import Volume, smooth_noise
 
-DIVIDING = 0.06  # fraction of cells in mitosis
 FAR = 6.0  # um: distances from a nucleus are not followed farther than this
 CLEARANCE = 0.35  # um of cytoplasm at least between the nucleus and the cell's surface
 
@@ -71,11 +71,12 @@ def draw_ellipsoid(
     np.minimum(distance[box], near, out=distance[box])
 
 
-def place_nuclei(sheet: CellSheet, generator: np.random.Generator) -> Nuclei:
+def place_nuclei(sheet: CellSheet, cells: Cells, generator: np.random.Generator) -> Nuclei:
     """Return nuclei, one a cell, with their nucleoli or, in dividing cells, chromosomes.
 
     Args:
         sheet: the cells.
+        cells: sizes of the nuclei.
         generator: source of chance.
     """
     count = len(sheet.centre)
@@ -83,12 +84,13 @@ def place_nuclei(sheet: CellSheet, generator: np.random.Generator) -> Nuclei:
     centre[:, 1:] = sheet.centre + generator.normal(0, 0.35, (count, 2))
     nearest = np.clip((sheet.centre / SPACING).astype(int), 0, np.array(sheet.shape[1:]) - 1)
     floor = -sheet.basal[0, nearest[:, 0], nearest[:, 1]]
-    centre[:, 0] = floor + generator.normal(3.5, 0.3, count)
-    stretch = generator.uniform(1.0, 1.3, count)
-    size = generator.normal(1, 0.07, count)
-    half_axes = np.stack([2.9 * size, 4.7 * size * np.sqrt(stretch), 4.7 * size / np.sqrt(stretch)], axis=1)
+    centre[:, 0] = floor + generator.normal(cells.nucleus_middle, 0.3, count)
+    stretch = generator.uniform(1.0, cells.elongation, count)
+    size = generator.normal(1, cells.nucleus_spread, count)
+    high, wide = cells.nucleus
+    half_axes = np.stack([high * size, wide * size * np.sqrt(stretch), wide * size / np.sqrt(stretch)], axis=1)
     angle = generator.uniform(0, np.pi, count)
-    dividing = generator.random(count) < DIVIDING
+    dividing = generator.random(count) < cells.dividing
 
     envelope = np.full(sheet.shape, FAR, np.float32)
     chromosomes = np.full(sheet.shape, FAR, np.float32)

@@ -1,70 +1,34 @@
 """Brightfield: the refractive index of a specimen and the stack that a microscope makes of it."""
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from bundle.simulation.microscope import Microscope, illumination_directions, pupil
 from bundle.simulation.sheet import SPACING
 from bundle.simulation.specimen import Specimen
 from bundle.simulation.texture import Volume, shell, smooth_noise
 
 CYTOPLASM = 0.012  # refractive index above the medium's
-GRAIN = 0.17  # texture from voxel to voxel, fraction of the cytoplasm's offset
 # Texture of the cytoplasm at several scales: voxels between control points, fraction of the offset.
 TEXTURE = ((1.7, 0.08), (3.0, 0.02), (9.0, 0.03))
 
 ComplexField = npt.NDArray[np.complex64]
 
 
-@dataclass(frozen=True)
-class Microscope:
-    """A transmitted-light microscope and its camera.
-
-    Attributes:
-        wavelength: um in vacuum.
-        medium: refractive index around the cells.
-        objective: numerical aperture of the objective.
-        illumination: numerical aperture of the condenser.
-        decentring: how far the condenser is off the axis, in numerical aperture; it shades edges on one side.
-        angles: number of directions that stand for the condenser's cone of light.
-        photons: photons a voxel in an empty field.
-        gain: camera counts a photon.
-    """
-
-    wavelength: float = 0.6
-    medium: float = 1.34
-    objective: float = 1.2
-    illumination: float = 0.36
-    decentring: float = 0.28
-    angles: int = 12
-    photons: float = 16000.0
-    gain: float = 1.0
-
-
-def vary_microscope(microscope: Microscope, generator: np.random.Generator) -> Microscope:
-    """Return the microscope as it is aligned on another day: condenser and brightness differ a little."""
-    return replace(
-        microscope,
-        illumination=microscope.illumination * generator.uniform(0.93, 1.07),
-        decentring=microscope.decentring * generator.uniform(0.8, 1.2),
-        photons=microscope.photons * generator.uniform(0.8, 1.3),
-    )
-
-
 def refractive_index(specimen: Specimen) -> Volume:
     """Return the refractive index above that of the medium (Z, Y, X); each structure's differs a little by specimen."""
     generator = specimen.generator("refractive index")
-    texture = np.float32(GRAIN) * generator.standard_normal(specimen.shape, dtype=np.float32)
+    given = specimen.conditions.index
+    texture = np.float32(given.grain) * generator.standard_normal(specimen.shape, dtype=np.float32)
     for scale, strength in TEXTURE:
-        texture += np.float32(strength) * smooth_noise(specimen.shape, scale, generator)
+        texture += np.float32(given.texture * strength) * smooth_noise(specimen.shape, scale, generator)
     patches = np.clip(0.6 + 0.5 * smooth_noise(specimen.shape, 10, generator), 0, None)
     membrane = patches * shell(specimen.sheet.border, 0.22) * specimen.inside
     envelope = shell(specimen.nuclei.envelope, 0.2) * specimen.inside
-    index = CYTOPLASM * specimen.inside * (1 + texture * (1 - 0.5 * specimen.nucleus))
+    index = CYTOPLASM * specimen.inside * (1 + texture * (1 - (1 - given.nuclear_texture) * specimen.nucleus))
     for density, offset in (
-        (specimen.nucleus, -0.0045),
+        (specimen.nucleus, given.nucleus),
         (membrane, -0.004),
         (envelope, 0.003),
         (specimen.nucleoli, 0.007),
@@ -74,21 +38,10 @@ def refractive_index(specimen: Specimen) -> Volume:
         (specimen.reticulum, 0.001),
         (specimen.granules, 0.05),
     ):
-        index += np.float32(offset * generator.lognormal(0, 0.15)) * density
+        index += np.float32(offset * generator.lognormal(0, given.spread)) * density
+    if given.debris:
+        index += np.float32(0.03) * specimen.debris
     return np.asarray(index, np.float32)
-
-
-def illumination_directions(microscope: Microscope, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return directions (angles, 2) spread evenly over the condenser's aperture, as spatial frequencies (Y, X).
-
-    They are a sunflower's spiral (Vogel 1979) at a random turn, moved off the axis to a random side, in cycles per um.
-    """
-    number = np.arange(microscope.angles)
-    radius = microscope.illumination / microscope.wavelength * np.sqrt((number + 0.5) / microscope.angles)
-    turn = number * np.pi * (3 - np.sqrt(5)) + generator.uniform(0, 2 * np.pi)
-    side = generator.uniform(0, 2 * np.pi)
-    shift = microscope.decentring / microscope.wavelength * np.array([np.sin(side), np.cos(side)])
-    return np.stack([radius * np.sin(turn), radius * np.cos(turn)], axis=1) + shift
 
 
 def propagate(
@@ -115,13 +68,12 @@ def propagate(
     carrier = np.sqrt((microscope.medium / microscope.wavelength) ** 2 - np.sum(direction**2))
     phase = 2 * np.pi * SPACING * (np.sqrt(np.where(travels, axial_square, 0)) - carrier)
     step = (np.exp(1j * phase) * travels).astype(np.complex64)
-    pupil = lateral < (microscope.objective / microscope.wavelength) ** 2
 
     spectrum = np.zeros(screens.shape[1:], np.complex64)
     spectrum[0, 0] = spectrum.size
     for screen in screens:
         spectrum = fft.fft2(fft.ifft2(spectrum) * screen) * step
-    spectrum *= pupil
+    spectrum *= pupil(frequency[0], frequency[1], microscope)
     back = step.conj()
     intensity = np.empty((len(planes), *screens.shape[1:]), np.float32)
     for plane in range(len(screens) - 1, planes.start - 1, -1):

@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import spatial
 
+from bundle.simulation.conditions import Cells, Conditions
 from bundle.simulation.texture import Volume, smooth_noise
 
 SPACING = 0.29  # um, the same on every axis
-CELL_PITCH = 11.0  # um between neighbouring cell centres
-CELL_HEIGHT = 7.6  # um from the basal to the apical surface
-CELL_REACH = 9.5  # um: no point of a cell is farther than this from its centre
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,19 @@ class CellSheet:
         return -np.minimum(self.basal, self.apical)
 
 
-def scatter_centres(extent: tuple[float, float], generator: np.random.Generator) -> npt.NDArray[np.float32]:
+def scatter_centres(
+    extent: tuple[float, float], cells: Cells, generator: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """Return jittered, randomly turned hexagonal cell centres (N, 2) in um that cover `extent` and its surroundings."""
     middle = np.asarray(extent) / 2
-    reach = int(np.ceil((np.hypot(*extent) / 2 + 2 * CELL_PITCH) / (CELL_PITCH * np.sqrt(0.75)))) + 1
+    reach = int(np.ceil((np.hypot(*extent) / 2 + 2 * cells.pitch) / (cells.pitch * np.sqrt(0.75)))) + 1
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     points = np.stack([row * np.sqrt(0.75), column + row % 2 / 2], axis=1)
     points += generator.uniform(-0.5, 0.5, 2) + generator.normal(0, 0.24, points.shape)
     angle = generator.uniform(0, np.pi)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = points @ turn.T * CELL_PITCH + middle
-    near = np.all((points > -CELL_REACH) & (points < np.asarray(extent) + CELL_REACH), axis=1)
+    points = points @ turn.T * cells.pitch + middle
+    near = np.all((points > -cells.reach) & (points < np.asarray(extent) + cells.reach), axis=1)
     return relax(points[near]).astype(np.float32)
 
 
@@ -76,7 +76,7 @@ def local_box(centre: npt.ArrayLike, reach: npt.ArrayLike, shape: tuple[int, ...
 
 
 def divide_space(
-    shape: tuple[int, int, int], centre: npt.NDArray[np.float32], generator: np.random.Generator
+    shape: tuple[int, int, int], centre: npt.NDArray[np.float32], reach: float, generator: np.random.Generator
 ) -> tuple[npt.NDArray[np.int16], Volume]:
     """Give each voxel to its nearest centre in warped coordinates (a Voronoi diagram with wavy, slanting borders).
 
@@ -91,7 +91,7 @@ def divide_space(
     first, second = np.full(shape, np.inf, np.float32), np.full(shape, np.inf, np.float32)
     label, rival = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
     for number, (y, x) in enumerate(centre):
-        box = (slice(None), *local_box((y, x), CELL_REACH, shape[1:]))
+        box = (slice(None), *local_box((y, x), (reach, reach), shape[1:]))
         distance = np.square(warped[0][box] - y) + np.square(warped[1][box] - x)
         nearest, next_nearest = distance < first[box], distance < second[box]
         # A new nearest cell makes the former one the rival.
@@ -101,23 +101,26 @@ def divide_space(
         np.minimum(distance, first[box], out=first[box])
     apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1).astype(np.float32) + np.float32(1e-3)
     border = (second - first) / (2 * apart[label, rival])
-    return label, np.minimum(border, np.float32(CELL_REACH))
+    return label, np.minimum(border, np.float32(reach))
 
 
-def grow_sheet(shape: tuple[int, int, int], generator: np.random.Generator) -> CellSheet:
+def grow_sheet(shape: tuple[int, int, int], conditions: Conditions, generator: np.random.Generator) -> CellSheet:
     """Return a sheet of touching cells, randomly placed, tilted and out of the grid's middle.
 
     Args:
         shape: size of the grid (Z, Y, X) in voxels of `SPACING`.
+        conditions: sizes of the cells, and where the sheet lies.
         generator: source of chance.
     """
-    centre = scatter_centres((shape[1] * SPACING, shape[2] * SPACING), generator)
-    label, border = divide_space(shape, centre, generator)
+    cells = conditions.cells
+    centre = scatter_centres((shape[1] * SPACING, shape[2] * SPACING), cells, generator)
+    label, border = divide_space(shape, centre, cells.reach, generator)
     z = (np.arange(shape[0], dtype=np.float32) * np.float32(SPACING))[:, None, None]
     y, x = (np.linspace(-0.5, 0.5, size, dtype=np.float32) * size * SPACING for size in shape[1:])
     slope = generator.normal(0, 0.015, 2)
-    height = CELL_HEIGHT + generator.normal(0, 0.5) + 0.6 * smooth_noise((1, *shape[1:]), 40, generator)
-    middle = shape[0] * SPACING / 2 + np.clip(generator.normal(0, 0.8), -1.6, 1.6)
+    height = cells.height + generator.normal(0, 0.5) + cells.relief * smooth_noise((1, *shape[1:]), 40, generator)
+    usual = np.clip(generator.normal(0, 0.8), -1.6, 1.6)
+    middle = shape[0] * SPACING / 2 + (usual if conditions.offset is None else conditions.offset)
     tilt = slope[0] * y[:, None] + slope[1] * x[None, :] + 0.15 * smooth_noise((1, *shape[1:]), 25, generator)
     floor = (middle - height.mean() / 2 + tilt).astype(np.float32)
     # Cells are domes: lower at their borders than in their middle.

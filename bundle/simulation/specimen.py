@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from bundle.simulation.conditions import draw_conditions
 from bundle.simulation.curve import Points, free_points, grow_curves, random_directions, splat
 from bundle.simulation.nucleus import Nuclei, place_nuclei
 from bundle.simulation.sheet import SPACING, CellSheet, grow_sheet
@@ -22,11 +23,13 @@ class Specimen:
     Args:
         shape: size of the grid (Z, Y, X) in voxels.
         seed: a number, or several, that decide everything.
+        vary: factors that are drawn anew, see `bundle.simulation.conditions`.
     """
 
-    def __init__(self, shape: tuple[int, int, int], seed: int | Sequence[int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], seed: int | Sequence[int], vary: Sequence[str] = ()) -> None:
         self.shape = shape
         self.seed = seed
+        self.conditions = draw_conditions(vary, self.generator)
 
     def generator(self, name: str) -> np.random.Generator:
         """Return the source of chance of the part called `name`."""
@@ -35,12 +38,12 @@ class Specimen:
     @cached_property
     def sheet(self) -> CellSheet:
         """The cells."""
-        return grow_sheet(self.shape, self.generator("sheet"))
+        return grow_sheet(self.shape, self.conditions, self.generator("sheet"))
 
     @cached_property
     def nuclei(self) -> Nuclei:
         """Their nuclei."""
-        return place_nuclei(self.sheet, self.generator("nuclei"))
+        return place_nuclei(self.sheet, self.conditions.cells, self.generator("nuclei"))
 
     @cached_property
     def inside(self) -> Volume:
@@ -131,6 +134,21 @@ class Specimen:
             weights = np.broadcast_to(weight, (len(place), samples)).ravel().astype(np.float32)
             total += splat(place[:, None] + cloud, weights, self.shape)
         return np.minimum(total, 1.2)
+
+    @cached_property
+    def debris(self) -> Volume:
+        """Density of debris (Z, Y, X): round pieces of dead cells on top of the sheet and under it."""
+        generator = self.generator("debris")
+        area = self.shape[1] * self.shape[2] * SPACING**2
+        count = generator.poisson(self.conditions.index.debris * area / 1000)
+        depth = self.sheet.outside
+        near = np.asarray((depth > 0.2) * np.exp(-np.maximum(depth, 0) / np.float32(1.5)), np.float32)
+        place = free_points(near, int(count), generator)
+        radius = generator.lognormal(np.log(0.7), 0.5, (len(place), 1, 1)).astype(np.float32)
+        cloud = unit_ball(len(place) * 400, generator).reshape(len(place), 400, 3) * radius
+        weight = 4 / 3 * np.pi * np.maximum(radius, 0.2) ** 3 / SPACING**3 / 400
+        weights = np.broadcast_to(weight[:, :, 0], (len(place), 400)).ravel().astype(np.float32)
+        return np.minimum(splat(place[:, None] + cloud, weights, self.shape), 1.2)
 
     @property
     def cell_count(self) -> float:

@@ -8,8 +8,9 @@ import numpy.typing as npt
 from scipy import fft
 
 from bundle.errors import BundleError
+from bundle.simulation.conditions import Camera, check_factors
 from bundle.simulation.fluorescence import BRIGHTNESS, blur, photograph
-from bundle.simulation.optics import Microscope, brightfield_stack, vary_microscope
+from bundle.simulation.optics import brightfield_stack
 from bundle.simulation.sheet import SPACING
 from bundle.simulation.specimen import Specimen
 from bundle.simulation.structure import STRUCTURES, check_tasks
@@ -17,6 +18,7 @@ from bundle.simulation.structure import STRUCTURES, check_tasks
 Counts = npt.NDArray[np.uint16]
 
 SHEET_DEPTH = 44  # slices that surely hold the whole sheet
+TALL_SHEET_DEPTH = 60  # the same for the tallest cells that are drawn
 MARGIN = (8, 16, 16)  # voxels (Z, Y, X) made on each side and cut off again: light comes in from there too
 BLUR_MARGIN = 12  # voxels on each side that the fluorescence's blur needs
 
@@ -45,7 +47,7 @@ def check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def simulate_stack(
-    shape: Sequence[int], seed: int | Sequence[int], tasks: Sequence[str] | None = None
+    shape: Sequence[int], seed: int | Sequence[int], tasks: Sequence[str] | None = None, vary: Sequence[str] = ()
 ) -> SimulatedStack:
     """Return the brightfield stack of a field of cells and the fluorescence of some of its structures.
 
@@ -55,21 +57,22 @@ def simulate_stack(
         shape: size of the stack (Z, Y, X) in voxels of 0.29 um.
         seed: a number, or several, that decide everything.
         tasks: structures to make; by default all twelve.
+        vary: factors that are drawn anew, see `bundle.simulation.conditions`.
 
     Raises:
-        BundleError: the shape is not three positive sizes, or a task is unknown.
+        BundleError: the shape is not three positive sizes, or a task or a factor is unknown.
     """
     size = check_shape(shape)
     names = check_tasks(list(STRUCTURES) if tasks is None else tasks)
-    depth = max(size[0] + 2 * MARGIN[0], SHEET_DEPTH)
+    depth = max(size[0] + 2 * MARGIN[0], SHEET_DEPTH if not vary else TALL_SHEET_DEPTH)
     grid = (depth, *(int(fft.next_fast_len(n + 2 * m)) for n, m in zip(size[1:], MARGIN[1:], strict=True)))
     window = tuple(slice((whole - n) // 2, (whole - n) // 2 + n) for whole, n in zip(grid, size, strict=True))
-    specimen = Specimen((grid[0], grid[1], grid[2]), seed)
-    microscope = vary_microscope(Microscope(), specimen.generator("microscope"))
+    specimen = Specimen((grid[0], grid[1], grid[2]), seed, check_factors(vary))
+    microscope = specimen.conditions.microscope
     light = brightfield_stack(specimen, range(window[0].start, window[0].stop), microscope)[:, window[1], window[2]]
     noise = specimen.generator("brightfield noise")
     counts = microscope.gain * noise.poisson(microscope.photons * light)
-    brightfield = np.clip(counts, 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    brightfield = digitise(counts, specimen.conditions.camera)
     fluorescence = {task: fluoresce(specimen, task, window) for task in names}
     return SimulatedStack(brightfield, fluorescence, (SPACING,) * 3)
 
@@ -84,3 +87,12 @@ def fluoresce(specimen: Specimen, task: str, window: tuple[slice, ...]) -> Count
     generator = specimen.generator(f"photons of {task}")
     photons = BRIGHTNESS[task] * float(np.exp(generator.normal(0, 0.15)))
     return photograph(light[inner], photons, generator)
+
+
+def digitise(counts: npt.NDArray[np.floating], camera: Camera) -> Counts:
+    """Return camera counts (Z, Y, X) uint16, or the grey levels that a stack was stored in afterwards."""
+    if camera.levels:
+        low, high = np.quantile(counts, [camera.clipped, 1 - camera.clipped])
+        counts = np.rint((counts - low) / max(high - low, 1) * (camera.levels - 1))
+        return np.clip(counts, 0, camera.levels - 1).astype(np.uint16)
+    return np.clip(counts, 0, np.iinfo(np.uint16).max).astype(np.uint16)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bundle.simulation.fluorescence import BACKGROUND_PHOTONS, GAIN, OFFSET, READ_NOISE, blur, photograph
-from bundle.simulation.optics import Microscope, brightfield_stack, illumination_directions, propagate
+from bundle.simulation.microscope import Microscope, illumination_directions
+from bundle.simulation.optics import brightfield_stack, propagate
 from bundle.simulation.optics import refractive_index as measure_index
 from bundle.simulation.sheet import SPACING
 from bundle.simulation.specimen import Specimen

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from bundle.simulation.conditions import Cells, Conditions
 from bundle.simulation.nucleus import ellipsoid_distance
-from bundle.simulation.sheet import CELL_REACH, SPACING, grow_sheet, scatter_centres
+from bundle.simulation.sheet import SPACING, grow_sheet, scatter_centres
 from bundle.simulation.specimen import Specimen
 
 SHAPE = (44, 90, 100)
@@ -15,7 +16,7 @@ def specimen() -> Specimen:
 
 def test_cells_cover_the_field_and_are_as_large_as_real_ones():
     extent = (200.0, 150.0)
-    centre = scatter_centres(extent, np.random.default_rng(0))
+    centre = scatter_centres(extent, Cells(), np.random.default_rng(0))
     within = np.all((centre > 0) & (centre < extent), axis=1).sum()
     assert 80 < extent[0] * extent[1] / within < 130
     distance = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
@@ -32,7 +33,7 @@ def test_borders_lie_where_neighbours_touch(specimen):
     assert sheet.border[:, :, 1:][touching].max() < 2 * SPACING
     assert (sheet.border > 3).any()
     assert sheet.border.min() >= 0
-    assert sheet.border.max() <= CELL_REACH
+    assert sheet.border.max() <= Cells().reach
 
 
 def test_the_sheet_lies_within_the_grid_with_medium_on_both_sides(specimen):
@@ -43,7 +44,7 @@ def test_the_sheet_lies_within_the_grid_with_medium_on_both_sides(specimen):
 
 
 def test_sheets_differ_in_place_and_tilt():
-    basal = [grow_sheet(SHAPE, np.random.default_rng(seed)).basal[0] for seed in range(4)]
+    basal = [grow_sheet(SHAPE, Conditions(), np.random.default_rng(seed)).basal[0] for seed in range(4)]
     assert np.std([floor.mean() for floor in basal]) > 0.1
     assert all(floor.std() > 0.05 for floor in basal)
 
