@@ -60,6 +60,8 @@ class Index:
         grain: texture from voxel to voxel, fraction of the cytoplasm's offset.
         texture: factor of the coarser textures' strength.
         spread: standard deviation of the logarithm of each structure's offset.
+        chromatin: of chromatin, above that of the nucleus.
+        granules: of granules, above that of the cytoplasm.
         debris: pieces of debris above and below the sheet, in 1000 um^2.
     """
 
@@ -68,6 +70,8 @@ class Index:
     grain: float = 0.17
     texture: float = 1.0
     spread: float = 0.15
+    chromatin: float = 0.0008
+    granules: float = 0.05
     debris: float = 0.0
 
 
@@ -123,10 +127,12 @@ def _draw_index(conditions: Conditions, generator: Generator) -> Conditions:
     index = replace(
         conditions.index,
         nucleus=float(generator.uniform(-0.007, -0.001)),
-        nuclear_texture=float(generator.uniform(0.1, 0.8)),
+        nuclear_texture=float(generator.uniform(0.45, 1.1)),
         grain=float(0.17 * np.exp(generator.uniform(-0.9, 0.3))),
         texture=float(np.exp(generator.uniform(-0.5, 0.6))),
         spread=0.5,
+        chromatin=float(generator.uniform(0.0008, 0.004)),
+        granules=float(0.05 * np.exp(generator.uniform(-2.5, 0.0))),
     )
     return replace(conditions, index=index)
 

@@ -32,11 +32,11 @@ def refractive_index(specimen: Specimen) -> Volume:
         (membrane, -0.004),
         (envelope, 0.003),
         (specimen.nucleoli, 0.007),
-        (specimen.chromatin * specimen.nucleus, 0.0008),
+        (specimen.chromatin * specimen.nucleus, given.chromatin),
         (specimen.chromosomes, 0.004),
         (specimen.mitochondria, 0.006),
         (specimen.reticulum, 0.001),
-        (specimen.granules, 0.05),
+        (specimen.granules, given.granules),
     ):
         index += np.float32(offset * generator.lognormal(0, given.spread)) * density
     if given.debris:
