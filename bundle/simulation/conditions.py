@@ -2,7 +2,7 @@
 
 By default there is one sort of cell and one microscope. Each factor that is named is drawn anew for every stack, within
 the ranges that real stacks have; each has its own source of chance, so that naming one leaves the others alone. The
-sizes are those of 30 segmented nuclei and 20 cells in brightfield stacks of living hiPS cells (docs/simulation.md).
+sizes are those of 21 segmented nuclei and the cells about them in brightfield stacks of living hiPS cells (docs/simulation.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
