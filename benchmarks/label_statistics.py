@@ -1,4 +1,4 @@
-"""How nuclei look in real and in simulated transmitted light, side by side: python benchmarks/label_statistics.py --help.
+"""How nuclei look in real and in simulated transmitted light: benchmarks/label_statistics.py --help.
 
 A real stack is an OME-TIFF of `brightfield` and either `dna_mask` and `cell_mask` or a stained DNA channel.
 """

@@ -1,8 +1,8 @@
 """What differs between one field of cells and the next: cells, refractive indices, microscope, camera and place.
 
 By default there is one sort of cell and one microscope. Each factor that is named is drawn anew for every stack, within
-the ranges that real stacks have; each has its own source of chance, so that naming one leaves the others alone. The
-sizes are those of 21 segmented nuclei and the cells about them in brightfield stacks of living hiPS cells (docs/simulation.md).
+the ranges that real stacks have; each has its own source of chance, so that naming one leaves the others alone. Sizes
+are those of 21 segmented nuclei and their cells in brightfield stacks of living hiPS cells (docs/simulation.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
