@@ -85,4 +85,5 @@ def pupil(y: Plane, x: Plane, microscope: Microscope) -> npt.NDArray[np.complex6
     waves = np.zeros(radius.shape)
     for polynomial, strength in zip(ZERNIKE.values(), microscope.aberrations, strict=False):
         waves += strength * polynomial(radius, angle)
-    return ((radius < 1) * np.exp(2j * np.pi * waves)).astype(np.complex64)
+    transmission: npt.NDArray[np.complex64] = ((radius < 1) * np.exp(2j * np.pi * waves)).astype(np.complex64)
+    return transmission

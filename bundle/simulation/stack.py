@@ -91,8 +91,10 @@ def fluoresce(specimen: Specimen, task: str, window: tuple[slice, ...]) -> Count
 
 def digitise(counts: npt.NDArray[np.floating], camera: Camera) -> Counts:
     """Return camera counts (Z, Y, X) uint16, or the grey levels that a stack was stored in afterwards."""
+    largest = np.iinfo(np.uint16).max
     if camera.levels:
         low, high = np.quantile(counts, [camera.clipped, 1 - camera.clipped])
-        counts = np.rint((counts - low) / max(high - low, 1) * (camera.levels - 1))
-        return np.clip(counts, 0, camera.levels - 1).astype(np.uint16)
-    return np.clip(counts, 0, np.iinfo(np.uint16).max).astype(np.uint16)
+        largest = camera.levels - 1
+        counts = np.rint((counts - low) / max(high - low, 1) * largest)
+    digits: Counts = np.clip(counts, 0, largest).astype(np.uint16)
+    return digits
