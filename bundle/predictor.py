@@ -35,12 +35,14 @@ class Prediction:
         spacing: voxel size in micrometres (Z, Y, X).
         channel_names: the task of each channel.
         record: what the `.json` beside a predicted file says: units, statistics, what it was made from.
+        spread: standard deviation over the views (T, Z, Y, X), where it was asked for with `spread=True`.
     """
 
     array: "np.ndarray[Any, Any]"
     spacing: tuple[float, float, float]
     channel_names: list[str]
     record: dict[str, Any]
+    spread: "np.ndarray[Any, Any] | None" = None
 
 
 class KeepBlockd(SaveBlockd):
@@ -76,7 +78,9 @@ class KeepBlockd(SaveBlockd):
                 return
             names = [channel.name for channel in prediction.channels]
             array = np.asarray(prediction.volume.array)
-            self.predictions.append(Prediction(array, prediction.grid.spacing, names, self.record(prediction)))
+            spread = None if prediction.spread is None else np.asarray(prediction.spread.array)
+            made = Prediction(array, prediction.grid.spacing, names, self.record(prediction), spread)
+            self.predictions.append(made)
 
 
 @contextlib.contextmanager

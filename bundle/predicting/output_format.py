@@ -48,6 +48,11 @@ class OutputFormat:
     keep: Callable[..., None]
     room: float
 
+    @property
+    def spread_ending(self) -> str:
+        """Ending of the name of a spread's file."""
+        return self.ending.replace("_pred", "_pred_spread", 1)
+
 
 def _copied(write: Callable[..., None]) -> Callable[..., None]:
     """Give what makes a file of an OME-Zarr by reading it slab by slab."""

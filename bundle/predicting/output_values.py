@@ -59,6 +59,7 @@ class OutputValues:
         dtype: "float32", or "uint16" with scale and offset for each channel.
         include_input: whether the transmitted light, in its own grey values, stands before the tasks.
         precision: in which the network computes, for the error where its numbers overflow.
+        spread: whether the standard deviation over several views is stored too, in a file of its own.
 
     Raises:
         BundleError: unknown units or dtype, or camera units of a task whose statistics are not known.
@@ -72,6 +73,7 @@ class OutputValues:
         dtype: str = "float32",
         include_input: bool = False,
         precision: str = "fp32",
+        spread: bool = False,
     ) -> None:
         if units not in UNITS:
             raise BundleError(f"output_units is {units!r}; give --output_units one of {', '.join(UNITS)}.")
@@ -89,6 +91,7 @@ class OutputValues:
         self.dtype = dtype
         self.include_input = include_input
         self.precision = precision
+        self.spread = spread
 
     @property
     def channel_count(self) -> int:
@@ -96,9 +99,14 @@ class OutputValues:
         return len(self.tasks) + self.include_input
 
     @property
+    def predicted_count(self) -> int:
+        """Channels that are predicted: a task's prediction and, where it is wanted, its spread."""
+        return len(self.tasks) * (1 + self.spread)
+
+    @property
     def bytes_per_voxel(self) -> int:
-        """Bytes of a voxel in the file, over all channels."""
-        return self.channel_count * np.dtype(self.dtype).itemsize
+        """Bytes of a voxel in the files, over all channels."""
+        return (self.predicted_count + self.include_input) * np.dtype(self.dtype).itemsize
 
     def channels(self, input_channel: str, input_scale: tuple[float, float]) -> list[StoredChannel]:
         """Describe the channels of a file before any of its values are known.
@@ -154,6 +162,36 @@ class OutputValues:
                 for volume, channel in zip(volumes, channels, strict=True)
             ]
         )
+
+    def spread_channels(self) -> list[StoredChannel]:
+        """Describe the channels of a spread's file, in the units of the prediction's; none where it is not wanted."""
+        tasks = self.tasks if self.spread else []
+        scales = [Z_STEP * factor if self.dtype == "uint16" else 1.0 for factor in self._factors()]
+        return [
+            StoredChannel(f"{task} spread", self.units, color, scale)
+            for task, color, scale in zip(tasks, channel_colors(tasks), scales[: len(tasks)], strict=True)
+        ]
+
+    def store_spread(self, spread: FloatArray, channels: Sequence[StoredChannel]) -> FloatArray:
+        """Give what a spread's file holds for a part of a stack.
+
+        Args:
+            spread: standard deviations (T, z, y, x) of z-scores.
+            channels: what `spread_channels` gave.
+
+        Returns:
+            The stored numbers (T, z, y, x), float32 or uint16; values beyond uint16's range become its ends.
+        """
+        positive = spread.clip(min=0)  # resampling to the file's grid overshoots a little
+        volumes = [volume * factor for volume, factor in zip(positive, self._factors(), strict=True)]
+        if self.dtype == "float32":
+            return np.stack(volumes).astype(np.float32)
+        pairs = zip(volumes, channels, strict=True)
+        return np.stack([quantize_by(volume, channel.scale, channel.offset) for volume, channel in pairs])
+
+    def _factors(self) -> list[float]:
+        """What a difference of z-scores is multiplied by for each task, in the units asked for."""
+        return [float(self.target_statistics[task][1]) if self.units == "camera" else 1.0 for task in self.tasks]
 
     def _channels(self, input_channel: str) -> list[StoredChannel]:
         """Describe the channels, their numbers being the values."""

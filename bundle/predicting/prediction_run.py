@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +11,7 @@ from typing import Any
 from bundle.claims import CLAIMS, Claims
 from bundle.datasets.table import listed_file, read_table
 from bundle.errors import BundleError, find_file_fault
+from bundle.files import remove
 from bundle.predicting.inputs import matching, name_outputs, stem
 from bundle.predicting.output_format import OUTPUT_FORMATS, OutputFormat, check_output_format, output_format
 from bundle.predicting.record import describe, describe_origin
@@ -38,7 +38,11 @@ STATISTICS_ENDING = "_pred.json"
 PLATES = "ome-zarr"  # the format that has them
 UNFINISHED_ENDING = "_pred.unfinished"
 STATE = "state.json"  # in the folder of an unfinished prediction
-OUTPUT_ENDINGS = (*(form.ending for form in OUTPUT_FORMATS.values()), PREVIEW_ENDING, STATISTICS_ENDING)
+OUTPUT_ENDINGS = (
+    *(ending for form in OUTPUT_FORMATS.values() for ending in (form.ending, form.spread_ending)),
+    PREVIEW_ENDING,
+    STATISTICS_ENDING,
+)
 
 
 def find_stacks(
@@ -146,6 +150,7 @@ class PredictionRun:
             over (unless `overwrite` is true).
         stack_files: see `find_stacks`.
         part: "i/N" of a worker that shares the stacks, and the blocks of large ones, with others; None works alone.
+        spread: whether each prediction has a file of its spread beside it.
 
     Attributes:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
@@ -170,7 +175,9 @@ class PredictionRun:
         skip_finished: bool = False,
         stack_files: str | bool | None = AUTO,
         part: str | None = None,
+        spread: bool = False,
     ) -> None:
+        self.keeps_spread = spread
         self.part = Part.parse(part)
         self.output_format = check_output_format(output_format)
         files = find_stacks(inputs, stack_files=stack_files)
@@ -194,50 +201,59 @@ class PredictionRun:
         volume = self._volume(path, output_format(path, self.output_format))
         return volume, self._output(path, PREVIEW_ENDING), self._output(path, STATISTICS_ENDING)
 
+    def spread(self, path: str | Path) -> Path | None:
+        """The file of the spread of one input's prediction, in the run's format; None where there is to be none."""
+        form = output_format(path, self.output_format)
+        return self._volume(path, form, form.spread_ending) if self.keeps_spread else None
+
     def unfinished(self, path: str | Path) -> Path:
         """The hidden folder in which one input's prediction is made block by block."""
         place = self._output(path, UNFINISHED_ENDING)
         return place.with_name(f".{place.name}")
 
-    def _volume(self, path: str | Path, form: OutputFormat) -> Path:
+    def _volume(self, path: str | Path, form: OutputFormat, ending: str | None = None) -> Path:
         """The volume of one input's prediction; as OME-Zarr, those of a plate's fields are a plate as well."""
-        place = self._plate(path) if form is OUTPUT_FORMATS[PLATES] else None
-        return self._output(path, form.ending) if place is None else place[0] / place[1]
+        ending = ending or form.ending
+        place = self._plate(path, ending) if form is OUTPUT_FORMATS[PLATES] else None
+        return self._output(path, ending) if place is None else place[0] / place[1]
 
-    def _plate(self, path: str | Path) -> tuple[Path, str] | None:
+    def _plate(self, path: str | Path, ending: str) -> tuple[Path, str] | None:
         """The plate of the predictions of a plate's fields, and the place in it of one; None for any other input."""
         place = field_place(Path(path)) if StackSource.parse(path).path == Path(path) else None
         if place is None:
             return None
         plate, field = place
-        return self._output(path, "").with_name(f"{stem(plate)}{OUTPUT_FORMATS[PLATES].ending}"), field
+        return self._output(path, "").with_name(f"{stem(plate)}{ending}"), field
 
     def complete_plate(self, path: str | Path) -> None:
         """Write the metadata of the plate that the prediction of a field stands in; nothing for any other input."""
-        place = self._plate(path) if output_format(path, self.output_format) is OUTPUT_FORMATS[PLATES] else None
-        if place is not None:
+        form = output_format(path, self.output_format)
+        endings = (form.ending, form.spread_ending)[: 1 + self.keeps_spread] if form is OUTPUT_FORMATS[PLATES] else ()
+        for place in filter(None, (self._plate(path, ending) for ending in endings)):
             complete_plate(place[0], stem(place[0]))
 
-    def volume_name(self, path: str | Path) -> str:
-        """What one input's record calls its volume: the file's name, of a plate's field the whole place."""
-        volume = self.outputs(path)[0]
+    def volume_name(self, path: str | Path, volume: Path | None = None) -> str:
+        """What one input's record calls its volume, or another of its: the name, of a plate's field the whole place."""
+        volume = volume or self.outputs(path)[0]
         return volume.name if self._output(path, "").parent == volume.parent else "/".join(volume.parts[-4:])
 
     def _output(self, path: str | Path, ending: str) -> Path:
         return self.output_dir / f"{self.names.get(Path(path), Path(stem(path)))}{ending}"
 
     def volumes(self, path: str | Path) -> list[Path]:
-        """The volumes of one input's earlier predictions that are there, of whatever format."""
-        volumes = (self._volume(path, form) for form in OUTPUT_FORMATS.values())
-        return [volume for volume in volumes if volume.exists()]
+        """The volumes of one input's earlier predictions that are there, of whatever format, and their spreads."""
+        volumes = [self._volume(path, form) for form in OUTPUT_FORMATS.values()]
+        return [volume for volume in volumes if volume.exists()] + self._spreads(path)
+
+    def _spreads(self, path: str | Path) -> list[Path]:
+        """The files of earlier spreads that are there."""
+        files = (self._volume(path, form, form.spread_ending) for form in OUTPUT_FORMATS.values())
+        return [file for file in files if file.exists()]
 
     def remove_volumes(self, path: str | Path) -> None:
         """Remove the volumes of one input's earlier predictions, see `volumes`."""
         for volume in self.volumes(path):
-            if volume.is_dir():
-                shutil.rmtree(volume)
-            else:
-                volume.unlink()
+            remove(volume)
 
     def make_with(self, **parts: Any) -> None:
         """Take note of the objects that predictions depend on besides their files, as they are now.
@@ -254,9 +270,10 @@ class PredictionRun:
     def is_finished(self, path: Path) -> bool:
         """Tell whether volume, preview and statistics of an input are there, alone, and made from the same."""
         volume, preview, statistics = self.outputs(path)
+        expected = [file for file in (volume, self.spread(path)) if file is not None]
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
-            there = preview.exists() and self.volumes(path) == [volume]
+            there = preview.exists() and self.volumes(path) == expected
             return bool(there and record["volume"] == self.volume_name(path) and record["origin"] == self.origin(path))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
@@ -270,15 +287,15 @@ class PredictionRun:
         statistics = self.outputs(path)[2]
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
-            return not self.volumes(path) and bool(record["origin"] == self.origin(path))
+            return self.volumes(path) == self._spreads(path) and bool(record["origin"] == self.origin(path))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
     def remove_leftovers(self, path: str | Path) -> None:
         """Remove what `is_interrupted` tells of."""
         if not self.overwrite and self.is_interrupted(path):
-            for file in self.outputs(path)[1:]:
-                file.unlink(missing_ok=True)
+            for file in (*self.outputs(path)[1:], *self._spreads(path)):
+                remove(file)
 
     def cuts_of(self, path: Path) -> tuple[int, int, int] | None:
         """Into how many parts along Z, Y and X workers have cut a stack that they share; None where none has begun."""

@@ -90,13 +90,17 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
                     items[key].meta[BOX] = as_ends(piece)
                     scores = self.to_output_grid({self.image_key: image, key: items[key]})[key].as_tensor().cpu()
                     light = prediction.light.on(prediction.grid, piece)[0] if self.values.include_input else None
+                    count = len(self.values.tasks)
                     stored = self.values.store(
-                        scores.numpy(),
+                        scores[:count].numpy(),
                         None if light is None else light.numpy(),
                         prediction.channels,
                         str(prediction.path),
                     )
                     prediction.volume.write(piece, stored)
+                    if prediction.spread is not None:
+                        spread = self.values.store_spread(scores[count:].numpy(), prediction.spread_channels)
+                        prediction.spread.write(piece, spread)
             prediction.complete(box)
         return items
 
@@ -112,8 +116,9 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
                 return
             form = output_format(path, self.run.output_format)
             figure = draw_planes(planes_of(prediction, self.values.tasks), prediction.grid.spacing, path.name)
-            keep = partial(prediction.volume.keep, form, source=StackSource.parse(path).path, **prediction.description)
-            self.publish(path, self.record(prediction), figure, keep)
+            source = StackSource.parse(path).path
+            keep, keep_spread = (partial(do, form, source=source) for do in (prediction.keep, prediction.keep_spread))
+            self.publish(path, self.record(prediction), figure, keep, keep_spread)
             prediction.volume.remove()
 
     def _is_to_publish(self, prediction: StackPrediction) -> bool:
@@ -150,7 +155,12 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             self.run.fail(path, error)
 
     def publish(
-        self, path: str | Path, record: Mapping[str, Any], figure: Figure, write: Callable[[Path], None]
+        self,
+        path: str | Path,
+        record: Mapping[str, Any],
+        figure: Figure,
+        write: Callable[[Path], None],
+        write_spread: Callable[[Path], None] | None = None,
     ) -> None:
         """Write the files of one prediction whole under hidden names, then name them, the volume last.
 
@@ -162,12 +172,16 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             record: see `record`.
             figure: the preview.
             write: writes the volume to a path.
+            write_spread: writes the spread, where the run keeps it.
         """
         volume, preview, statistics = self.run.outputs(path)
         form = output_format(path, self.run.output_format)
         self.run.remove_leftovers(path)
         with contextlib.ExitStack() as unfinished:
             hidden_volume = unfinished.enter_context(form.whole(volume, self.run.overwrite))
+            spread = self.run.spread(path)
+            if spread is not None and write_spread is not None:
+                write_spread(unfinished.enter_context(form.whole(spread, self.run.overwrite)))
             hidden_preview, hidden_statistics = (
                 unfinished.enter_context(written_whole(file, self.run.overwrite)) for file in (preview, statistics)
             )
@@ -203,12 +217,22 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
                 task: {"mean": float(mean), "std": float(std)} for task, (mean, std) in values.target_statistics.items()
             },
             "values": UNITS[values.units],
+            **self._spread_record(prediction),
             "roi_size": list(prediction.roi_size),
             "overlap": self.inferer.overlap,
             "checkpoint": str(self.checkpoint),
             "version": __version__,
             "origin": self.run.origin(prediction.path),
         }
+
+
+    def _spread_record(self, prediction: StackPrediction) -> dict[str, Any]:
+        """Give what the JSON file says of the spread; nothing where there is none."""
+        file = self.run.spread(prediction.path)
+        if file is None:
+            return {}
+        channels = [channel.describe() for channel in prediction.spread_channels]
+        return {"spread": {"volume": self.run.volume_name(prediction.path, file), "channels": channels, "of_views": self.inferer.views}}
 
 
 def pieces(box: Region) -> Iterator[Region]:

@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
 from bundle.predicting.blocks import Block, BlockCost, BlockPlan
-from bundle.predicting.output_format import output_format
+from bundle.predicting.output_format import OutputFormat, output_format
 from bundle.predicting.output_values import OutputValues, StoredChannel, describe_file
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.sharing import share
@@ -55,6 +55,8 @@ class StackPrediction:
         metadata: of the whole stack, see `stack_metadata`.
         network: what predicts it; None = the run's network.
         claims: by which workers share the blocks; None where one predicts them all.
+        spread: what the blocks' spread fills, where it is wanted.
+        spread_channels: what each channel of it holds.
     """
 
     path: Path
@@ -67,6 +69,8 @@ class StackPrediction:
     metadata: dict[str, Any]
     network: Engine | None = None
     claims: Claims | None = None
+    spread: PredictedVolume | None = None
+    spread_channels: list[StoredChannel] = field(default_factory=list)
 
     def blocks_left(self, run: PredictionRun) -> Iterator[Block]:
         """Give the blocks that this process is to predict, until all are done, by whatever process."""
@@ -85,6 +89,8 @@ class StackPrediction:
 
     def complete(self, box: Region) -> None:
         """Note that a box is filled for good."""
+        if self.spread is not None:
+            self.spread.complete(box)  # first: what the prediction's volume notes, counts
         self.volume.complete(box)
         if self.claims is not None:
             self.claims.release(name_of(box))
@@ -93,6 +99,15 @@ class StackPrediction:
     def description(self) -> dict[str, Any]:
         """The arguments by which writers describe the file."""
         return describe_file(self.channels, self.grid.spacing)
+
+    def keep(self, form: OutputFormat, path: Path, source: Path) -> None:
+        """Make the prediction's file of a format, see `PredictedVolume.keep`."""
+        self.volume.keep(form, path, source, **self.description)
+
+    def keep_spread(self, form: OutputFormat, path: Path, source: Path) -> None:
+        """Make the spread's file of a format."""
+        assert self.spread is not None, "it is wanted"
+        self.spread.keep(form, path, source, **describe_file(self.spread_channels, self.grid.spacing))
 
     def close(self) -> None:
         """Let go of the file, of the voxels and of what is claimed."""
@@ -216,14 +231,43 @@ class StackOpener:
         else:
             volume = self._on_disk(path, light, grid, blocks, memory)
         channels = self.values.channels(light.name, light.scale(grid))
+        spread_channels = self.values.spread_channels()
+        spread = self._beside(volume, spread_channels, grid)
         claims = None
         if isinstance(volume, VolumeOnDisk):
-            shape = (len(channels), *grid.shape)
-            volume.open(shape, dtype=self.values.dtype, chunks=(1, *CHUNKS), **describe_file(channels, grid.spacing))
+            self._open_on_disk(volume, channels, grid)
             if self.run.part is not None:
                 claims = self._open_to_all(path, volume, len(blocks))
             blocks = [block for block in blocks if not volume.is_done(block.box)]
-        return StackPrediction(path, light, grid, windows.roi_size, blocks, volume, channels, metadata, claims=claims)
+        return StackPrediction(
+            path,
+            light,
+            grid,
+            windows.roi_size,
+            blocks,
+            volume,
+            channels,
+            metadata,
+            claims=claims,
+            spread=spread,
+            spread_channels=spread_channels,
+        )
+
+    def _beside(
+        self, volume: PredictedVolume, channels: Sequence[StoredChannel], grid: Grid
+    ) -> PredictedVolume | None:
+        """Make the volume of a spread, where a prediction's is made; None where no channel is wanted."""
+        if not channels:
+            return None
+        if not isinstance(volume, VolumeOnDisk):
+            return VolumeInMemory((len(channels), *grid.shape), self.values.dtype)
+        spread = VolumeOnDisk(volume.folder / "spread", volume.state["record"], self.run.overwrite)
+        self._open_on_disk(spread, channels, grid)
+        return spread
+
+    def _open_on_disk(self, volume: VolumeOnDisk, channels: Sequence[StoredChannel], grid: Grid) -> None:
+        shape = (len(channels), *grid.shape)
+        volume.open(shape, dtype=self.values.dtype, chunks=(1, *CHUNKS), **describe_file(channels, grid.spacing))
 
     def _open_to_all(self, path: Path, volume: VolumeOnDisk, count: int) -> Claims:
         """Let other workers join, once the volume is made: they cut the stack as this one does."""
@@ -239,9 +283,9 @@ class StackOpener:
         """Cut a stack into blocks; with them, the memory that one takes, and whether the whole prediction fits too."""
         budget = self._budget()
         chunk = (
-            math.prod(map(min, CHUNKS, plan.output.shape)) * 4 * 4 * self.values.channel_count
+            math.prod(map(min, CHUNKS, plan.output.shape)) * 4 * 4 * (self.values.predicted_count + 1)
         )  # on its way, float32
-        cost = BlockCost(len(self.values.tasks), chunk, light.lazy.dtype.itemsize, windows)
+        cost = BlockCost(self.values.predicted_count, chunk, light.lazy.dtype.itemsize, windows)
         joined = self.run.cuts_of(path)
         cuts = plan.fit(cost, budget, str(path)) if joined is None else joined
         memory = plan.bytes_of(cuts, cost)

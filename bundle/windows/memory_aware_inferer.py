@@ -15,7 +15,7 @@ from bundle.network.plain import DIVISOR
 from bundle.preprocessing.resample_transform import GRID_SHAPE
 from bundle.windows.inferer import WindowInferer, check_roi_size, gaussian_weights
 from bundle.windows.memory import free_memory, is_out_of_memory
-from bundle.windows.views import predict_views
+from bundle.windows.views import predict_spread, predict_views
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         device: where the network is.
         window_budget: memory that one window may take, in 10^9 bytes.
         views: in how many views each window is predicted, see `predict_views`.
+        spread: whether the standard deviation over the views follows the predictions, see `predict_spread`.
         peak_bytes_per_voxel: what all tasks of the network take; None = `bytes_per_voxel`.
 
     Attributes:
@@ -101,7 +102,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         network: what predicts the windows in place of the network that a call brings; None = that one.
 
     Raises:
-        BundleError: an impossible roi_size, overlap, sw_batch_size or window_budget.
+        BundleError: an impossible roi_size, overlap, sw_batch_size or window_budget, or the spread of a single view.
     """
 
     # The last windows follow from the rest and the stack.
@@ -117,8 +118,11 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         window_budget: float = WINDOW_BUDGET,
         views: int = 1,
         peak_bytes_per_voxel: float | None = None,
+        spread: bool = False,
     ) -> None:
         super().__init__()
+        if spread and views < 2:
+            raise BundleError("The spread is that of several views, but views is 1; give --views 8 with --spread True.")
         if not isinstance(window_budget, (int, float)) or not 0 < window_budget < math.inf:
             raise BundleError(
                 f"window_budget is {window_budget!r}, but it is an amount of memory; give a number of GB above 0, such "
@@ -133,6 +137,7 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         self.device = torch.device(device)
         self.window_budget = window_budget
         self.views = views
+        self.spread = spread
         self.tell: Callable[[int], object] = lambda _: None
         self.network: Callable[..., torch.Tensor] | None = None
         self.windows = self._make((DIVISOR, DIVISOR, DIVISOR))  # checks the options, before any stack is known
@@ -188,9 +193,10 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         windows = self.fit(shape)
 
         predict = self.network or network
+        combine = predict_spread if self.spread else predict_views
 
         def counted(patches: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
-            prediction = predict_views(predict, patches, self.views, *rest, **more)
+            prediction = combine(predict, patches, self.views, *rest, **more)
             self.tell(len(patches))
             return prediction
 

@@ -44,3 +44,30 @@ def predict_views(
     for view in range(1, views):
         total = total + turn_back(network(turn(windows, view), *arguments, **options), view)
     return total / views
+
+
+def predict_spread(
+    network: Callable[..., Tensor], windows: Tensor, views: int, *arguments: Any, **options: Any
+) -> Tensor:
+    """Average as `predict_views` does, and tell how far the views' predictions lie apart.
+
+    Args:
+        network: as of `predict_views`.
+        windows: likewise.
+        views: how many, from 2.
+        arguments: further ones of the network.
+        options: likewise.
+
+    Returns:
+        (N, 2 * C, Z, Y, X): the mean of each channel, then its standard deviation over the views (of a sample).
+    """
+    first = network(windows, *arguments, **options).float()
+    total, differences, squares = first, torch.zeros_like(first), torch.zeros_like(first)
+    for view in range(1, views):
+        prediction = turn_back(network(turn(windows, view), *arguments, **options), view)
+        total = total + prediction
+        difference = prediction.float() - first  # small, so that its squares lose no digits
+        differences += difference
+        squares += difference**2
+    variance = (squares - differences**2 / views) / (views - 1)
+    return torch.cat([total / views, variance.clamp(min=0).sqrt()], dim=1)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from bundle.errors import BundleError
 from bundle.windows.memory_aware_inferer import MemoryAwareInferer
-from bundle.windows.views import predict_views, turn, turn_back
+from bundle.windows.views import predict_spread, predict_views, turn, turn_back
 
 
 @pytest.mark.parametrize("view", range(8))
@@ -40,3 +41,17 @@ def test_a_sliding_window_of_views_is_that_of_a_network_which_averages_them():
     expected = MemoryAwareInferer(1, roi_size=[16, 32, 16])(image, lambda windows: predict_views(slope, windows, 3))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert (found - MemoryAwareInferer(1, roi_size=[16, 32, 16])(image, slope)).abs().max() > 1
+
+
+def test_the_spread_is_the_standard_deviation_over_the_views_turned_back():
+    windows = torch.randn(2, 1, 4, 16, 32, generator=torch.Generator().manual_seed(0))
+    views = [turn_back(slope(turn(windows, view)), view) for view in range(5)]
+    mean, spread = predict_spread(slope, windows, 5).chunk(2, dim=1)
+    assert torch.equal(mean, predict_views(slope, windows, 5))
+    torch.testing.assert_close(spread, torch.stack(views).std(dim=0), rtol=1e-4, atol=1e-4)
+    assert spread.std() > 1  # it differs from voxel to voxel
+
+
+def test_the_spread_of_one_view_is_refused():
+    with pytest.raises(BundleError, match="give --views 8"):
+        MemoryAwareInferer(1, spread=True)
