@@ -225,14 +225,19 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             "origin": self.run.origin(prediction.path),
         }
 
-
     def _spread_record(self, prediction: StackPrediction) -> dict[str, Any]:
         """Give what the JSON file says of the spread; nothing where there is none."""
         file = self.run.spread(prediction.path)
         if file is None:
             return {}
         channels = [channel.describe() for channel in prediction.spread_channels]
-        return {"spread": {"volume": self.run.volume_name(prediction.path, file), "channels": channels, "of_views": self.inferer.views}}
+        return {
+            "spread": {
+                "volume": self.run.volume_name(prediction.path, file),
+                "channels": channels,
+                "of_views": self.inferer.views,
+            }
+        }
 
 
 def pieces(box: Region) -> Iterator[Region]:

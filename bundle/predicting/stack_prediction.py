@@ -253,9 +253,7 @@ class StackOpener:
             spread_channels=spread_channels,
         )
 
-    def _beside(
-        self, volume: PredictedVolume, channels: Sequence[StoredChannel], grid: Grid
-    ) -> PredictedVolume | None:
+    def _beside(self, volume: PredictedVolume, channels: Sequence[StoredChannel], grid: Grid) -> PredictedVolume | None:
         """Make the volume of a spread, where a prediction's is made; None where no channel is wanted."""
         if not channels:
             return None
