@@ -34,6 +34,7 @@ from PIL import Image
 from bundle.archive import load_data
 from bundle.checkpoint import load_network, save_network
 from bundle.commands.export_tasks import export_tasks
+from bundle.commands.pack import pack
 from bundle.commands.simulate import simulate
 from bundle.network import RepMode
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
@@ -179,6 +180,7 @@ KINDS = {
         ),
         exported,
     ),
+    "pack": Kind(lambda _, output: pack(str(output), overwrite=True), contents),
     "simulate": Kind(lambda _, output: simulate(str(output), 8, [8, 24, 24], tasks=TASKS), contents),
 }
 
