@@ -29,10 +29,19 @@ def join_group() -> int:
             "--standalone --nproc_per_node=2 -m monai.bundle run' in place of 'python -m monai.bundle run'."
         )
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group(backend="nccl" if torch.cuda.is_available() else "gloo")
+        store, rank, count = next(iter(torch.distributed.rendezvous("env://")))
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        torch.distributed.init_process_group(backend, store=_of_this_start(store), rank=rank, world_size=count)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     return torch.distributed.get_rank()
+
+
+def _of_this_start(store: torch.distributed.Store) -> torch.distributed.Store:
+    """Give a part of torchrun's store to this start: the addresses of lost processes stay in it after a restart."""
+    if os.environ.get("GROUP_WORLD_SIZE") != "1":
+        return store  # nodes count their restarts differently; see docs/many.md
+    return torch.distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def leave_group() -> None:
