@@ -37,11 +37,12 @@ def join_group() -> int:
     return torch.distributed.get_rank()
 
 
-def _of_this_start(store: torch.distributed.Store) -> torch.distributed.Store:
+def _of_this_start(store: Any) -> Any:
     """Give a part of torchrun's store to this start: the addresses of lost processes stay in it after a restart."""
     if os.environ.get("GROUP_WORLD_SIZE") != "1":
         return store  # nodes count their restarts differently; see docs/many.md
-    return torch.distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return torch.distributed.PrefixStore(f"start {start}", store)  # type: ignore[attr-defined]
 
 
 def leave_group() -> None:
