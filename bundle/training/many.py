@@ -9,6 +9,7 @@ from ignite import distributed
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.distributed import nn as differentiable
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
@@ -29,7 +30,7 @@ def join_group() -> int:
             "--standalone --nproc_per_node=2 -m monai.bundle run' in place of 'python -m monai.bundle run'."
         )
     if not torch.distributed.is_initialized():
-        store, rank, count = next(iter(torch.distributed.rendezvous("env://")))
+        store, rank, count = next(iter(rendezvous("env://")))
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         torch.distributed.init_process_group(backend, store=_of_this_start(store), rank=rank, world_size=count)
     if torch.cuda.is_available():
