@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bundle.errors import BundleError
-from bundle.network.description import NetworkDescription, decode_description, encode_description
+from bundle.network.description import OF_STACKS, NetworkDescription, decode_description, encode_description
+from bundle.network.known_images import KnownImages
 
 
 def digest_weights(state: Mapping[str, Tensor]) -> str:
@@ -61,6 +62,11 @@ class DescribedNetwork(nn.Module):
         return dict(self.description.target_statistics)
 
     @property
+    def known_images(self) -> KnownImages | None:
+        """What its training images were like; None where it does not know."""
+        return KnownImages.read(self.description.known_images)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of the description and all weights.
 
@@ -85,21 +91,26 @@ class DescribedNetwork(nn.Module):
         """
         self.description = replace(self.description, target_statistics=statistics)
 
+    def set_known_images(self, known_images: KnownImages | None) -> None:
+        """Take what the training images are like."""
+        self.description = replace(self.description, known_images=known_images)
+
     def get_extra_state(self) -> Tensor:
         """Return the description that the state dict carries, a uint8 tensor (B,)."""
         return encode_description(self.description)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the target statistics of a state dict made for the same network.
+        """Take what a state dict made for the same network knows of the training's stacks.
 
         Raises:
             ValueError: if the state dict was made for another network.
         """
         description = decode_description(state)
         differences = self.description.differences(description)
-        differences.pop("target_statistics", None)
+        for name in OF_STACKS:
+            differences.pop(name, None)
         if differences:
             said = "; ".join(f"{name} {theirs}, not {ours}" for name, (ours, theirs) in differences.items())
             raise BundleError(f"The weights are made for another network: {said}.")
-        self.description = replace(self.description, target_statistics=description.target_statistics)
+        self.description = replace(self.description, **{name: getattr(description, name) for name in OF_STACKS})
         self._fingerprint = None  # it has these weights now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from bundle.errors import BundleError
 from bundle.network.gate import check_task_names
+from bundle.network.known_images import KnownImages
 
 EXPERTS = ("conv5", "conv3", "conv1", "mean3", "mean5")
 """The five experts of the paper, in the order of the gate."""
+OF_STACKS = ("target_statistics", "known_images")
+"""What a description says of the training's stacks, and not of the network."""
 ZSCORE_ORDERS = ("before", "after")
 SCOPES = ("all", "encoder", "decoder")
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -87,6 +90,7 @@ class NetworkDescription:
         zscore_order: "before" or "after": when those images are z-scored, as seen from their resampling to the spacing.
         target_statistics: for each task, where known, the (mean, standard deviation) of its raw training targets, in
             camera units; as a mapping, or as pairs.
+        known_images: what its training images were like, as such or as a mapping; None where it does not know.
 
     Raises:
         BundleError: if a field cannot be: the sentence names it.
@@ -100,6 +104,7 @@ class NetworkDescription:
     spacing: Sequence[float] = (0.29, 0.29, 0.29)
     zscore_order: str = "before"
     target_statistics: Mapping[str, Sequence[float]] | Sequence[tuple[str, Sequence[float]]] = ()
+    known_images: KnownImages | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_task_names(self.tasks)
@@ -116,6 +121,7 @@ class NetworkDescription:
         object.__setattr__(self, "base_width", int(self.base_width))
         object.__setattr__(self, "spacing", spacing)
         object.__setattr__(self, "target_statistics", self._checked_statistics())
+        object.__setattr__(self, "known_images", KnownImages.read(self.known_images))
 
     def _checked_statistics(self) -> tuple[tuple[str, tuple[float, ...]], ...]:
         """Return the statistics as pairs, in the order of the tasks."""
@@ -142,7 +148,9 @@ class NetworkDescription:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the kind of network as JSON can hold them; `read_description` reads them."""
-        return {"network": self.network, **self.arguments(), "target_statistics": dict(self.target_statistics)}
+        described = {"network": self.network, **self.arguments(), "target_statistics": dict(self.target_statistics)}
+        known = described.pop("known_images")
+        return described if known is None else {**described, "known_images": asdict(known)}
 
     def differences(self, other: NetworkDescription) -> Differences:
         """Name the fields that differ: {field: (its value here, its value in the other)}; none if all are the same."""

@@ -6,12 +6,10 @@ whose places follow from the stack's shape alone, so that a prediction is the sa
 """
 
 import copy
-import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -20,9 +18,8 @@ from bundle.errors import BundleError
 from bundle.network import RepMode, SpecializedRepMode
 from bundle.network.gate import choose_tasks
 from bundle.network.plain import DIVISOR
-from bundle.predicting.blocks import Block, seen_along
-from bundle.predicting.stack_prediction import BlockPart, StackPrediction
-from bundle.preprocessing.resampling import Region
+from bundle.predicting.likeness import MOST_WINDOWS, read_windows
+from bundle.predicting.stack_prediction import StackPrediction
 from bundle.runtimes import Engine
 
 logger = logging.getLogger(__name__)
@@ -30,7 +27,6 @@ logger = logging.getLogger(__name__)
 SHARE = 0.5
 """Of the stack's own statistics. With all of them some real stacks are predicted worse than with none."""
 WINDOW_SIZE = (32, 128, 128)
-MOST_WINDOWS = 8
 
 
 class Adaptation:
@@ -85,7 +81,8 @@ class Adaptation:
             prediction: the stack.
             transform: the prediction's own preprocessing.
         """
-        windows = list(self._windows(prediction, transform))
+        found = read_windows(prediction, transform, self.window_size, self.most_windows)
+        windows = [fill_up(window[None]) for window in found]
         logger.info("%s: batch norm follows %d windows of the stack", prediction.path, len(windows))
         assert isinstance(self.network, RepMode), "check comes first"
         tasks = choose_tasks(self.tasks, self.network.tasks)
@@ -97,37 +94,6 @@ class Adaptation:
         net = SpecializedRepMode(**description.arguments(), unets=[each.unets[0] for each in nets]).eval()
         net.come_from(self.network)
         return self.make(network=net)
-
-    def _windows(
-        self, prediction: StackPrediction, transform: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> Iterator[Tensor]:
-        """Read windows (1, 1, Z, Y, X) of the network's grid, z-scored as they are for the prediction."""
-        light = prediction.light
-        for region in window_places(light.network.shape, self.window_size, self.most_windows):
-            slices, rows, columns = (
-                seen_along(light.own, light.network, axis, part.start, part.stop) for axis, part in enumerate(region)
-            )
-            block = Block(box=region, windows=region, source=(slices, rows, columns), window_count=1)
-            image = torch.as_tensor(transform({"image": BlockPart(prediction, block)})["image"], dtype=torch.float32)
-            yield fill_up(image[None])
-
-
-def window_places(shape: Sequence[int], window_size: Sequence[int], most: int) -> list[Region]:
-    """Say where windows lie that cover a stack, or lie evenly in one that is larger.
-
-    Args:
-        shape: of the stack, in voxels (Z, Y, X).
-        window_size: of a window; shorter along an axis that has fewer voxels, by multiples of 16 where it has 16.
-        most: how many windows there may be.
-    """
-    along = []
-    for length, wanted in zip(shape, window_size, strict=True):
-        size = min(wanted, length - length % DIVISOR if length > DIVISOR else length)
-        starts = np.linspace(0, length - size, -(-length // size)).round().astype(int)
-        along.append([slice(int(start), int(start) + size) for start in starts])
-    places = list(itertools.product(*along))
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))
-    return [places[index] for index in chosen]
 
 
 def fill_up(image: Tensor) -> Tensor:

@@ -12,8 +12,10 @@ from monai.engines import SupervisedEvaluator
 from monai.utils import TraceKeys
 from tqdm import tqdm
 
+from bundle.network.known_images import KnownImages
 from bundle.predicting.adaptation import Adaptation
 from bundle.predicting.blocks import Block, slabs_of
+from bundle.predicting.likeness import compare_with_training
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import BlockPart, StackOpener, StackPrediction
@@ -42,9 +44,10 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         saving: stores the blocks and writes the files.
         progress: whether bars over the windows are shown.
         adaptation: makes a network of its own for each stack; None = all have the run's.
+        known_images: what the network keeps of its training images, to warn of stacks unlike them; None = no warning.
     """
 
-    unrecorded = ("data", "run", "opener", "saving", "progress", "adaptation")
+    unrecorded = ("data", "run", "opener", "saving", "progress", "adaptation", "known_images")
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         saving: SaveBlockd,
         progress: bool = True,
         adaptation: Adaptation | None = None,
+        known_images: KnownImages | None = None,
     ) -> None:
         super().__init__(data=data.inputs, transform=transform)
         self.run = data
@@ -61,6 +65,7 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         self.saving = saving
         self.progress = progress
         self.adaptation = adaptation
+        self.known_images = known_images
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the blocks that can be preprocessed."""
@@ -95,6 +100,8 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         for path in self.run.work():
             try:
                 prediction = self.opener.open(path)
+                if self.known_images is not None:
+                    prediction.likeness = compare_with_training(prediction, self.transform, self.known_images)
                 if self.adaptation is not None and prediction.blocks:
                     prediction.network = self.adaptation(prediction, self.transform)
                 yield path, prediction

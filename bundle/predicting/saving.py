@@ -206,6 +206,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             "input_shape_zyx": list(light.own.shape),
             "input_spacing_um_zyx": list(light.own.spacing),
             "image_statistics": {"mean": mean, "std": std, LEFT_OUT: light.statistics.left_out.as_json()},
+            **({} if prediction.likeness is None else {"likeness_to_training": prediction.likeness}),
             "axes": "CZYX",
             "shape": [len(prediction.channels), *prediction.grid.shape],
             "spacing_um_zyx": list(prediction.grid.spacing),

@@ -57,6 +57,7 @@ class StackPrediction:
         claims: by which workers share the blocks; None where one predicts them all.
         spread: what the blocks' spread fills, where it is wanted.
         spread_channels: what each channel of it holds.
+        likeness: how like the training's stacks it is, see `compare_with_training`; None where that is not known.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class StackPrediction:
     claims: Claims | None = None
     spread: PredictedVolume | None = None
     spread_channels: list[StoredChannel] = field(default_factory=list)
+    likeness: dict[str, Any] | None = None
 
     def blocks_left(self, run: PredictionRun) -> Iterator[Block]:
         """Give the blocks that this process is to predict, until all are done, by whatever process."""

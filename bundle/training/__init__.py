@@ -12,6 +12,7 @@ from bundle.training.handlers import (
     NonFiniteLossStop,
     TaskErrors,
 )
+from bundle.training.known_images import measure_known_images
 from bundle.training.random_state import TransformSeed
 from bundle.training.run_folder import RunFolder
 from bundle.training.transfer import compute_target_statistics, extend_network, start_from
@@ -31,5 +32,6 @@ __all__ = [
     "TransformSeed",
     "compute_target_statistics",
     "extend_network",
+    "measure_known_images",
     "start_from",
 ]

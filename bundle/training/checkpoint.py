@@ -201,10 +201,11 @@ class LastCheckpoint:
         self._go_on_in_epoch(engine, state)
 
     def _restore(self, engine: Engine, state: dict[str, Any]) -> None:
-        """Put back a state; what the command says of optimizer and target statistics stays."""
-        statistics = self.network.target_statistics
+        """Put back a state; what the command says of optimizer and stacks stays."""
+        statistics, known_images = self.network.target_statistics, self.network.known_images
         self.network.load_state_dict(state["network"])
         self.network.set_target_statistics(statistics)
+        self.network.set_known_images(known_images)
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
         if engine.scaler is not None and state["scaler"] is not None:

@@ -13,6 +13,7 @@ from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
 from bundle.files import flush, remove_left_behind, written_whole
 from bundle.network import RepMode
+from bundle.network.description import OF_STACKS
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ RUN = "run"
 def describe_run(network: RepMode, optimizer: torch.optim.Optimizer, seed: int | None) -> dict[str, Any]:
     """Say what stays the same for all of a run: the network's description, the kind of optimizer and the seed.
 
-    Everything else, such as the learning rate, is as the command at hand says; target statistics follow from the
-    stacks.
+    Everything else, such as the learning rate, is as the command at hand says; what is known of the stacks follows from
+    them.
     """
     description = network.description.to_dict()
-    del description["target_statistics"]
-    return {**description, "optimizer": type(optimizer).__name__, "seed": seed}
+    described = {name: value for name, value in description.items() if name not in OF_STACKS}
+    return {**described, "optimizer": type(optimizer).__name__, "seed": seed}
 
 
 class RunFolder:

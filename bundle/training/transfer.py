@@ -13,11 +13,12 @@ from bundle.checkpoint import DESCRIPTION_KEY, load_network
 from bundle.datasets.entries import check_tasks
 from bundle.errors import BundleError
 from bundle.network import RepMode
+from bundle.network.description import OF_STACKS
 
 logger = logging.getLogger(__name__)
 
 
-MAY_DIFFER = {"tasks", "spacing", "zscore_order", "target_statistics"}
+MAY_DIFFER = {"tasks", "spacing", "zscore_order", *OF_STACKS}
 """What a run may have otherwise than the weights that it starts from."""
 
 

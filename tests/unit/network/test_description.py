@@ -120,6 +120,7 @@ def test_every_field_is_compared() -> None:
         "spacing": (1, 1, 1),
         "zscore_order": "before",
         "target_statistics": {"er": (1, 1)},
+        "known_images": {"window": (8, 8, 8), "mean": [0], "precision": [[1]], "limit": 1, "stacks": 1},
         "experts": ("conv5",),
         "mean_sizes": (3, 5),
         "scope": "all",

@@ -7,7 +7,8 @@ from torch import nn
 from bundle.errors import BundleError
 from bundle.network import RepMode
 from bundle.network.gate import TaskBatch
-from bundle.predicting.adaptation import Adaptation, adapt_batch_norm, fill_up, window_places
+from bundle.predicting.adaptation import Adaptation, adapt_batch_norm, fill_up
+from bundle.predicting.likeness import window_places
 from tests.networks import that_saw_images
 
 

@@ -1,0 +1,87 @@
+"""Whether a stack looks like those that its network was trained on, told before it is predicted."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bundle.network.known_images import KnownImages
+from bundle.network.plain import DIVISOR
+from bundle.predicting.blocks import Block, seen_along
+from bundle.predicting.stack_prediction import BlockPart, StackPrediction
+from bundle.preprocessing.image_features import image_features
+from bundle.preprocessing.resampling import Region
+
+logger = logging.getLogger(__name__)
+
+MOST_WINDOWS = 8
+
+Preprocessing = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def window_places(shape: Sequence[int], window_size: Sequence[int], most: int) -> list[Region]:
+    """Say where windows lie that cover a stack, or lie evenly in one that is larger.
+
+    Args:
+        shape: of the stack, in voxels (Z, Y, X).
+        window_size: of a window; shorter along an axis that has fewer voxels, by multiples of 16 where it has 16.
+        most: how many windows there may be.
+    """
+    along = []
+    for length, wanted in zip(shape, window_size, strict=True):
+        size = min(wanted, length - length % DIVISOR if length > DIVISOR else length)
+        starts = np.linspace(0, length - size, -(-length // size)).round().astype(int)
+        along.append([slice(int(start), int(start) + size) for start in starts])
+    places = list(itertools.product(*along))
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))
+    return [places[index] for index in chosen]
+
+
+def read_windows(
+    prediction: StackPrediction, transform: Preprocessing, window_size: Sequence[int], most: int
+) -> Iterator[Tensor]:
+    """Read windows (1, Z, Y, X) of the network's grid that lie evenly in a stack, z-scored as for the prediction.
+
+    Args:
+        prediction: the stack, open and measured.
+        transform: the prediction's own preprocessing.
+        window_size: see `window_places`.
+        most: likewise.
+    """
+    light = prediction.light
+    for region in window_places(light.network.shape, window_size, most):
+        slices, rows, columns = (
+            seen_along(light.own, light.network, axis, part.start, part.stop) for axis, part in enumerate(region)
+        )
+        block = Block(box=region, windows=region, source=(slices, rows, columns), window_count=1)
+        yield torch.as_tensor(transform({"image": BlockPart(prediction, block)})["image"], dtype=torch.float32)
+
+
+def compare_with_training(prediction: StackPrediction, transform: Preprocessing, known: KnownImages) -> dict[str, Any]:
+    """Measure how far a stack's texture and spectrum are from those of the training, and warn of one that is unlike it.
+
+    Args:
+        prediction: the stack, open and measured.
+        transform: the prediction's own preprocessing.
+        known: what the network keeps of its training images.
+
+    Returns:
+        What the record says of it: `distance`, the `limit` that at most 1 % of training stacks reach, and whether the
+        stack is `unlike` them; the distance is None where the stack is flat.
+    """
+    windows = [window[0].numpy() for window in read_windows(prediction, transform, known.window, MOST_WINDOWS)]
+    distance = known.distance_of_windows(np.array([image_features(window) for window in windows]))
+    unlike = bool(distance > known.limit)
+    if unlike:
+        logger.warning(
+            "%s looks unlike the stacks that the network was trained on (its texture and spectrum lie %.1f times as "
+            "far from theirs as 99 %% of them do): trust the prediction less, check --channel and --spacing, and try "
+            "--adapt True.",
+            prediction.path,
+            distance / known.limit,
+        )
+    return {"distance": distance if np.isfinite(distance) else None, "limit": known.limit, "unlike": unlike}
