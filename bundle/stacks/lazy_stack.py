@@ -1,6 +1,7 @@
 """A stack that stays in its file: its shape and metadata at once, its voxels a part at a time."""
 
 import contextlib
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +14,13 @@ import numpy as np
 
 from bundle.errors import BundleError
 from bundle.stacks.pixel_size import Sizes
+from bundle.windows.memory import free_memory
 
 UNNAMED_CHANNEL = "channel_{}"
 SPATIAL_AXES = "ZYX"
 ALL = slice(None)
 LONGEST_REASON = 300  # characters of another library's message
+FEW = 2**26  # bytes that are taken without a look at the free memory
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,21 @@ class MappedArray:
 
     def __getitem__(self, part: Any) -> np.ndarray[Any, Any]:
         return np.array(self._open_mapping()[part])
+
+
+def check_memory(shape: Sequence[int], dtype: Any) -> None:
+    """Refuse to read what a file claims to hold before memory is taken for it, where there is not enough.
+
+    Args:
+        shape: of what would be read at once; of a format whose planes or chunks are decoded whole, of one of these.
+        dtype: of its voxels.
+
+    Raises:
+        MemoryError: it needs more than is free.
+    """
+    taken = math.prod(map(int, shape)) * np.dtype(dtype).itemsize
+    if taken > FEW and taken > free_memory():
+        raise MemoryError(f"{taken} bytes")
 
 
 @contextlib.contextmanager
@@ -163,6 +181,9 @@ class LazyStack:
         """
         wanted: dict[str, int | slice] = {"T": self.timepoint, "C": channel, "Z": z, "Y": y, "X": x}
         with one_sentence(self.path, self.kind):
+            check_memory(
+                [len(range(length)[part]) for length, part in zip(self.shape[1:], (z, y, x), strict=True)], self.dtype
+            )
             part = np.asarray(self.scene.source[tuple(wanted.get(axis, 0) for axis in self.scene.axes)])
             left = [axis for axis in self.scene.axes if axis in SPATIAL_AXES]
             if "Z" not in left:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.stacks.lazy_stack import MappedArray, Scene, StackFile
+from bundle.stacks.lazy_stack import MappedArray, Scene, StackFile, check_memory
 from bundle.stacks.pixel_size import UNKNOWN
 from bundle.stacks.stack import StackReader
 
@@ -49,8 +49,11 @@ class NpzStackFile(StackFile):
         self.scene_names = list(self._archive.files)
 
     def scene(self, index: int) -> Scene:
-        """Give one array."""
-        return _scene(np.asarray(self._archive[self.scene_names[index]]))
+        """Give one array, unless it unpacks to more than there is memory for."""
+        name = self.scene_names[index]
+        members = {member.filename.removesuffix(".npy"): member for member in self._archive.zip.infolist()}
+        check_memory([members[name.removesuffix(".npy")].file_size], np.uint8)
+        return _scene(np.asarray(self._archive[name]))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,6 +1,7 @@
 """OME-TIFFs of several files: which files a set has, where its metadata stand, and one path for all of them."""
 
 import contextlib
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
@@ -14,6 +15,27 @@ BINARY_ONLY = "BinaryOnly"  # the element of files that only refer to their meta
 COMPANION = ".companion.ome"  # metadata of a set in a file of their own
 # Micro-Manager goes on in <name>_1.ome.tif, <name>_2.ome.tif, ... where a file would exceed 4 GB.
 CONTINUED = re.compile(r"(?P<first>.+_MMStack.*)_\d+(?P<ending>\.ome\.tiff?)", re.IGNORECASE)
+MOST_PLANES = 10_000_000  # that an OME-XML may name for one image: tifffile makes a list of them
+
+
+def check_ome_xml(xml: str) -> None:
+    """Refuse an OME-XML that grows when it is read.
+
+    Args:
+        xml: the text; one that is no XML is told when it is read.
+
+    Raises:
+        ValueError: it declares entities, or names more planes than any set of files has.
+    """
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        raise ValueError("its OME-XML declares a document type, which may hold entities and none needs")
+    try:
+        pixels = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels")
+        planes = [math.prod(int(image.get(f"Size{axis}", 1)) for axis in "ZCT") for image in pixels]
+    except (ElementTree.ParseError, ValueError):
+        return
+    if max(planes, default=0) > MOST_PLANES:
+        raise ValueError(f"its OME-XML names {max(planes)} planes of one image")
 
 
 def ome_xml(path: Path) -> str | None:
@@ -98,9 +120,10 @@ def _members(path: Path) -> list[Path]:
     if xml is None:
         return []
     try:
+        check_ome_xml(xml)
         described = metadata_file(path, xml) or path
         files = set_files(described, (xml if described == path else ome_xml(described)) or xml)
-    except (ElementTree.ParseError, BundleError):  # told when the file is read
+    except (ElementTree.ParseError, ValueError, BundleError):  # told when the file is read
         return []
     return [file.absolute() for file in (*files, described)]
 

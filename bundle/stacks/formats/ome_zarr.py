@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from bundle.stacks.lazy_stack import Scene, StackFile
+from bundle.stacks.lazy_stack import Scene, StackFile, check_memory
 from bundle.stacks.pixel_size import UNKNOWN, scaled_pixel_size
 from bundle.stacks.stack import SPATIAL_AXES, StackReader
 
@@ -158,7 +158,12 @@ def _is_group(found: Any) -> TypeGuard["zarr.Group"]:
 
 
 def _check_chunks(store: "WholeChunks", array: "zarr.Array[Any]") -> None:
-    """Have the chunks of an array checked where their codec does not notice that they were cut off."""
+    """Have the chunks of an array checked where their codec does not notice that they were cut off.
+
+    Raises:
+        MemoryError: a chunk, which is read whole, is larger than the free memory.
+    """
+    check_memory(array.chunks, array.dtype)
     if array.shards is None and any("Blosc" in type(codec).__name__ for codec in array.compressors):
         store.check(array.path)
 

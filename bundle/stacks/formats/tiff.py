@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from bundle.stacks.formats.ome_set import COMPANION, metadata_file, ome_xml, set_files, with_absolute_paths
+from bundle.stacks.formats.ome_set import (
+    COMPANION,
+    check_ome_xml,
+    metadata_file,
+    ome_xml,
+    set_files,
+    with_absolute_paths,
+)
 from bundle.stacks.formats.tiff_metadata import (
     channel_names,
     micro_manager_summary,
@@ -18,7 +25,7 @@ from bundle.stacks.formats.tiff_metadata import (
     pixel_size,
     series_axes,
 )
-from bundle.stacks.lazy_stack import MappedArray, Scene, StackFile
+from bundle.stacks.lazy_stack import MappedArray, Scene, StackFile, check_memory
 from bundle.stacks.stack import StackReader
 
 # Of tifffile's log: pages or the description (tag 270) lie outside the file, or the description does not fit the pages.
@@ -56,10 +63,12 @@ class TiffReader(StackReader):
             ValueError: it is no TIFF, damaged, or a companion file without its TIFFs.
         """
         xml = ome_xml(path)
+        check_ome_xml(xml or "")
         described = (metadata_file(path, xml) if xml else None) or path
         if not described.name.lower().endswith(COMPANION):
             return TiffStackFile(described)
         xml = ome_xml(described) or ""
+        check_ome_xml(xml)
         files = set_files(described, xml)
         present = [file for file in files if file.is_file()]
         if not present:
@@ -180,6 +189,7 @@ class _Pages:
     """
 
     def __init__(self, series: tifffile.TiffPageSeries, numbers: np.ndarray[Any, Any]) -> None:
+        check_memory(series.keyframe.shape, series.dtype)
         self._pages = series.pages
         self._numbers = numbers
         self.dtype = series.dtype

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from bundle.errors import BundleError
 from bundle.stacks.axes import KNOWN_AXES
-from bundle.stacks.lazy_stack import Scene, StackFile
+from bundle.stacks.lazy_stack import Scene, StackFile, check_memory
 from bundle.stacks.pixel_size import in_micrometres
 from bundle.stacks.stack import SPATIAL_AXES, StackReader
 
@@ -132,6 +132,7 @@ class BioioStackFile(StackFile):
         """Give one scene, without the makers' own axes of length one (such as H, a detector's phase)."""
         self._reader.set_scene(index)
         shape, order = self._reader.dask_data.shape, str(self._reader.dims.order)
+        check_memory(shape[-2:], self._reader.dask_data.dtype)
         single = [axis not in KNOWN_AXES and length == 1 for axis, length in zip(order, shape, strict=True)]
         source = self._reader.dask_data[tuple(0 if alone else slice(None) for alone in single)]
         axes = "".join(axis for axis, alone in zip(order, single, strict=True) if not alone)
