@@ -25,15 +25,13 @@ from bundle.preprocessing.image_statistics import standardise
 from bundle.runtimes import ENGINES, make_engine
 from bundle.runtimes.onnx import count_weights
 from bundle.simulation.stack import simulate_stack
-from bundle.windows.inferer import WindowInferer
-from bundle.windows.memory_aware_inferer import MemoryAwareInferer
+from bundle.windows.inferer import PAPER_WINDOW, WindowInferer
+from bundle.windows.memory_aware_inferer import QUALITIES, MemoryAwareInferer
 
 SHIPPED = ROOT / "models" / "model.pt"
 TASK = "dna"
 SEED = 2026
 CONFIG: dict[str, Any] = ConfigParser.load_config_file(str(ROOT / "configs" / "inference.yaml"))
-QUALITIES: dict[str, dict[str, Any]] = CONFIG["windows"]["ways"]
-PAPER_WINDOW: tuple[int, ...] = tuple(QUALITIES["paper"]["roi_size"])
 CALIBRATION_WINDOWS = 8
 BYTES_PER_VOXEL_OF_OTHERS = 8 * 4 * 40  # as `Engine.bytes_per_voxel`, for about 40 channels at the first level
 
@@ -143,8 +141,8 @@ def _network(folder: Path, variant: Variant, device: str) -> Callable[[Tensor], 
 
 def _windows(variant: Variant, network: Any, shape: Sequence[int], device: str) -> WindowInferer:
     bytes_per_voxel = getattr(network, "bytes_per_voxel", BYTES_PER_VOXEL_OF_OTHERS)
-    options = {"device": device, "window_budget": CONFIG["window_budget"], **QUALITIES[variant.quality]}
-    return MemoryAwareInferer(bytes_per_voxel, **options).fit(shape)
+    budget = CONFIG["window_budget"]
+    return MemoryAwareInferer(bytes_per_voxel, variant.quality, device=device, window_budget=budget).fit(shape)
 
 
 def write_inputs(folder: Path, base_width: int, shape: Sequence[int]) -> np.ndarray:

@@ -17,7 +17,6 @@ import torch
 from bundle import __version__
 from bundle.benchmark.inference import inference_rows
 from bundle.benchmark.training import training_rows
-from bundle.choice import choose
 from bundle.errors import BundleError
 from bundle.files import refuse_existing, written_whole
 from bundle.simulation.stack import check_shape
@@ -112,7 +111,9 @@ def benchmark(
             base_width, check_roi_size(check_shape(patch_size), "patch_size"), rounds, device=device
         ),
     }
-    parts = choose("part", part, {"all": list(measure), **{name: [name] for name in measure}})
+    if part not in ("all", *measure):
+        raise BundleError(f"part is {part!r}; give --part one of all, {', '.join(measure)}.")
+    parts = list(measure) if part == "all" else [part]
     rows = [row for name in parts for row in measure[name]()]
     report = {
         "machine": describe_machine(),

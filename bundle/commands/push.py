@@ -4,7 +4,6 @@ import json
 import logging
 import re
 
-from bundle.choice import choose
 from bundle.errors import BundleError
 from bundle.sharing import NAME
 from bundle.sharing.contents import METADATA
@@ -23,7 +22,9 @@ def push(to: str, repository: str | None = None, private: bool = True, dry_run: 
         private: whether a repository that has to be made is private.
         dry_run: whether to upload nothing; no account and no network is needed then.
     """
-    contents = choose("to", to, {"huggingface": hub_contents})()
+    if to != "huggingface":
+        raise BundleError(f"to is {to!r}; give --to one of huggingface.")
+    contents = hub_contents()
     if repository is None and not dry_run:
         raise BundleError(f"An upload needs the repository that it goes to; give --repository USER/{NAME}.")
     if repository is not None and not REPOSITORY.fullmatch(repository):

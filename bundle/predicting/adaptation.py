@@ -21,12 +21,12 @@ from bundle.network.plain import DIVISOR
 from bundle.predicting.likeness import MOST_WINDOWS, read_windows
 from bundle.predicting.stack_prediction import StackPrediction
 from bundle.runtimes import Engine
+from bundle.windows.inferer import PAPER_WINDOW
 
 logger = logging.getLogger(__name__)
 
 SHARE = 0.5
 """Of the stack's own statistics. With all of them some real stacks are predicted worse than with none."""
-WINDOW_SIZE = (32, 128, 128)
 
 
 class Adaptation:
@@ -51,7 +51,7 @@ class Adaptation:
         make: Callable[..., Engine],
         device: torch.device | str = "cpu",
         share: float = SHARE,
-        window_size: Sequence[int] = WINDOW_SIZE,
+        window_size: Sequence[int] = PAPER_WINDOW,
         most_windows: int = MOST_WINDOWS,
     ) -> None:
         self.network = network

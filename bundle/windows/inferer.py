@@ -10,6 +10,7 @@ from bundle.errors import BundleError
 from bundle.network.plain import DIVISOR
 
 SIGMA_SCALE = 1 / 8
+PAPER_WINDOW = (32, 128, 128)  # voxels (Z, Y, X) of a window, and of the patches that networks are trained on
 
 
 def gaussian_weights(roi_size: Sequence[int]) -> torch.Tensor:
@@ -58,7 +59,7 @@ class WindowInferer(SlidingWindowInfererAdapt):  # type: ignore[misc]
     weights leave. An image smaller than the window is padded with zeros (the mean of z-scores) and cropped back.
 
     Args:
-        roi_size: window size in voxels (Z, Y, X), multiples of 16.
+        roi_size: window size in voxels (Z, Y, X), multiples of 16; None = the paper's, (32, 128, 128).
         sw_batch_size: windows at a time.
         overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis.
         device: where the whole prediction is put together; None = the image's device, or the CPU if that is too small.
@@ -71,14 +72,14 @@ class WindowInferer(SlidingWindowInfererAdapt):  # type: ignore[misc]
 
     def __init__(
         self,
-        roi_size: int | Sequence[int] = (32, 128, 128),
+        roi_size: int | Sequence[int] | None = None,
         sw_batch_size: int = 1,
         overlap: float | Sequence[float] = 0.5,
         device: torch.device | str | None = None,
         sw_device: torch.device | str | None = None,
         progress: bool = False,
     ) -> None:
-        sizes = check_roi_size(roi_size)
+        sizes = check_roi_size(PAPER_WINDOW if roi_size is None else roi_size)
         overlaps = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)
         if len(overlaps) != 3 or not all(0 <= share < 1 for share in overlaps):
             raise BundleError(

@@ -13,15 +13,13 @@ from monai.inferers import Inferer
 from bundle.errors import BundleError
 from bundle.network.plain import DIVISOR
 from bundle.preprocessing.resample_transform import GRID_SHAPE
-from bundle.windows.inferer import WindowInferer, check_roi_size, gaussian_weights
+from bundle.windows.inferer import PAPER_WINDOW, WindowInferer, check_roi_size, gaussian_weights
 from bundle.windows.memory import free_memory, is_out_of_memory
 from bundle.windows.views import predict_spread, predict_views
 
 logger = logging.getLogger(__name__)
 
 
-PAPER_DEPTH = 32
-"""Slices of a window whose size is not given: networks are trained on patches this deep."""
 SMALLEST = 64
 """Rows and columns below which windows are not made smaller: hardly anything but their rims would be left."""
 
@@ -56,7 +54,7 @@ def largest_windows(shape: Sequence[int], overlap: Sequence[float], voxels: floa
         overlap: share of a window that its neighbour covers too, one an axis.
         voxels: that a window may hold; where even 16 slices of 64 x 64 are more, these are given all the same.
     """
-    depth = min(PAPER_DEPTH, _next_multiple(shape[0]))
+    depth = min(PAPER_WINDOW[0], _next_multiple(shape[0]))
     counts = [1, 1]
     while True:
         height, width = (
@@ -72,6 +70,11 @@ def largest_windows(shape: Sequence[int], overlap: Sequence[float], voxels: floa
             return depth, height, width
 
 
+QUALITIES: dict[str, tuple[Sequence[int] | None, list[float]]] = {
+    "fast": (None, [0.5, 0.25, 0.25]),
+    "paper": (PAPER_WINDOW, [0.5, 0.5, 0.5]),
+}
+"""Window size in voxels (Z, Y, X), None = as large as the budget allows, and overlap along Z, Y and X."""
 WINDOW_BUDGET = 1.0
 """10^9 bytes: a window of 32 x 336 x 352 voxels at base width 8, of 32 x 160 x 176 at 32, in float32."""
 
@@ -86,9 +89,11 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     Args:
         bytes_per_voxel: what the network takes of memory for each voxel of a window, as if it had one task: windows
             are the same for any number of them.
-        roi_size: window size in voxels (Z, Y, X), multiples of 16; None = at most 32 slices of as many rows and columns
-            as the budget allows.
-        overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis.
+        quality: "fast" = windows of at most 32 slices, with as many rows and columns as the budget allows; "paper" =
+            the paper's.
+        roi_size: window size in voxels (Z, Y, X), multiples of 16; None = as `quality` says.
+        overlap: share of a window that its neighbour covers too, 0 <= overlap < 1; one number or one an axis; None = as
+            `quality` says.
         sw_batch_size: windows at a time.
         device: where the network is.
         window_budget: memory that one window may take, in 10^9 bytes.
@@ -102,7 +107,8 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         network: what predicts the windows in place of the network that a call brings; None = that one.
 
     Raises:
-        BundleError: an impossible roi_size, overlap, sw_batch_size or window_budget, or the spread of a single view.
+        BundleError: an unknown quality, an impossible roi_size, overlap, sw_batch_size or window_budget, or the spread
+            of a single view.
     """
 
     # The last windows follow from the rest and the stack.
@@ -111,8 +117,9 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
     def __init__(
         self,
         bytes_per_voxel: float,
+        quality: str = "fast",
         roi_size: int | Sequence[int] | None = None,
-        overlap: float | Sequence[float] = 0.5,
+        overlap: float | Sequence[float] | None = None,
         sw_batch_size: int = 1,
         device: torch.device | str = "cpu",
         window_budget: float = WINDOW_BUDGET,
@@ -123,6 +130,8 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
         super().__init__()
         if spread and views < 2:
             raise BundleError("The spread is that of several views, but views is 1; give --views 8 with --spread True.")
+        if quality not in QUALITIES:
+            raise BundleError(f"quality is {quality!r}; give --quality one of {', '.join(QUALITIES)}.")
         if not isinstance(window_budget, (int, float)) or not 0 < window_budget < math.inf:
             raise BundleError(
                 f"window_budget is {window_budget!r}, but it is an amount of memory; give a number of GB above 0, such "
@@ -130,6 +139,9 @@ class MemoryAwareInferer(Inferer):  # type: ignore[misc]
             )
         self.bytes_per_voxel = bytes_per_voxel
         self.peak_bytes_per_voxel = bytes_per_voxel if peak_bytes_per_voxel is None else peak_bytes_per_voxel
+        usual_size, usual_overlap = QUALITIES[quality]
+        roi_size = usual_size if roi_size is None else roi_size
+        overlap = usual_overlap if overlap is None else overlap
         self.roi_size = None if roi_size is None else check_roi_size(roi_size)
         self.weighting = gaussian_weights([DIVISOR])  # for the record
         self.overlap = [overlap] * 3 if isinstance(overlap, (int, float)) else list(overlap)

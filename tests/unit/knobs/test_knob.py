@@ -9,6 +9,7 @@ from bundle.knobs.kinds import find_kind
 from bundle.knobs.knob import configs, list_knobs, unknown_option
 from bundle.runtimes.make import ENGINES
 from bundle.stacks.source import ALL
+from bundle.windows.memory_aware_inferer import QUALITIES
 
 CONFIG = """
 imports:
@@ -58,8 +59,7 @@ def test_the_choices_are_those_of_the_code():
     kinds = {knob.name: knob for knob in read_knobs(Path("configs") / "inference.yaml")}
     assert kinds["engine"].kind == "one of " + ", ".join(["auto", *ENGINES])
     assert kinds["scene"].read(ALL) == ALL
-    windows = yaml.safe_load(Path("configs/inference.yaml").read_text(encoding="utf-8"))["windows"]["ways"]
-    assert kinds["quality"].kind == "one of " + ", ".join(windows)
+    assert kinds["quality"].kind == "one of " + ", ".join(QUALITIES)
 
 
 def test_knobs_that_configs_share_are_of_one_kind():

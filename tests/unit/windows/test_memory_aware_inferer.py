@@ -46,7 +46,7 @@ def test_where_memory_runs_out_windows_stay_as_they_are_and_it_is_one_sentence(i
         asked.append(tuple(windows.shape[2:]))
         raise error
 
-    inferer = MemoryAwareInferer(1, roi_size, overlap=0.25)
+    inferer = MemoryAwareInferer(1, roi_size=roi_size, overlap=0.25)
     with pytest.raises(BundleError, match=r"Memory ran out at windows of \[32, .*--roi_size or --window_budget"):
         inferer(image, greedy)
     assert set(asked) == {tuple(inferer.windows.roi_size)}
@@ -75,6 +75,25 @@ def test_a_budget_larger_than_memory_is_refused_before_it_is_tried(image, monkey
     inferer = MemoryAwareInferer(bytes_per_voxel=2000, **options)
     with pytest.raises(BundleError, match=rf"GB are free; .*{advice}"):
         inferer(image, lambda _: pytest.fail("it was tried"))
+
+
+@pytest.mark.parametrize(
+    ("options", "roi_size", "overlap"),
+    [
+        ({}, (32, 80, 96), [0.5, 0.25, 0.25]),
+        ({"quality": "paper"}, (32, 128, 128), [0.5, 0.5, 0.5]),
+        ({"quality": "paper", "roi_size": 64}, (64, 64, 64), [0.5, 0.5, 0.5]),
+        ({"quality": "paper", "overlap": 0.1}, (32, 128, 128), [0.1, 0.1, 0.1]),
+    ],
+)
+def test_a_quality_stands_for_the_windows_that_are_not_given(image, options, roi_size, overlap):
+    inferer = MemoryAwareInferer(100, window_budget=100 * 32 * 100 * 100 / 1e9, **options)
+    assert (inferer.fit(image.shape[2:]).roi_size, inferer.overlap) == (roi_size, overlap)
+
+
+def test_another_quality_lists_those_there_are():
+    with pytest.raises(BundleError, match=r"^quality is 'best'; give --quality one of fast, paper\.$"):
+        MemoryAwareInferer(1, quality="best")
 
 
 @pytest.mark.parametrize("budget", [0, -1, float("inf"), "much"])
