@@ -16,6 +16,7 @@ COMMANDS: dict[str, Command] = {
     "train": ConfigCommand("train.yaml"),
     "evaluate": ConfigCommand("evaluate.yaml"),
     "fine-tune": FunctionCommand("bundle.commands.fine_tune"),
+    "prepare-allen": FunctionCommand("bundle.commands.prepare_allen"),
     "export": FunctionCommand("bundle.commands.export_tasks"),
     "simulate": FunctionCommand("bundle.commands.simulate"),
     "benchmark": FunctionCommand("bundle.commands.benchmark"),
