@@ -62,6 +62,8 @@ class StackCache(CacheDataset):  # type: ignore[misc]
         cache_rate: share of the stacks that is kept in memory.
         num_workers: threads that fill the cache.
         copy_cache: whether random transforms get copies of what is cached.
+        skip_bad_stacks: whether a stack that is damaged or gone when it is read again is told and passed over: the next
+            one takes its place.
 
     Attributes:
         data: entries of the stacks that can be prepared.
@@ -76,7 +78,9 @@ class StackCache(CacheDataset):  # type: ignore[misc]
         cache_rate: float = 1.0,
         num_workers: int = 1,
         copy_cache: bool = True,
+        skip_bad_stacks: bool = False,
     ) -> None:
+        self.skip_bad_stacks = skip_bad_stacks
         self.failures: list[Failure] = []
         self.notes: list[dict[str, Any]] = []
         flat = transform.flatten()  # a Compose within a Compose counts as random, and would end what is cached
@@ -97,6 +101,18 @@ class StackCache(CacheDataset):  # type: ignore[misc]
             if len(self._cache) < room:
                 self._cache.append(item)
         self.data, self.cache_num = kept, len(self._cache)
+
+    def _transform(self, index: int) -> Any:
+        """Give a stack as its network sees it; where it cannot be read any more, and this was asked for, the next."""
+        if not self.skip_bad_stacks:
+            return super()._transform(index)
+        for place in range(len(self.data)):
+            at = (index + place) % len(self.data)
+            item = Attempted(lambda _, at=at: super(StackCache, self)._transform(at))(self.data[at])
+            if not isinstance(item, Failure):
+                return item
+            logger.error("%s It is passed over.", item.sentence)
+        raise BundleError("None of the stacks can be read any more; see the errors above.")
 
     def _prepare_all(self) -> Iterator[Any]:
         count = len(self.data)

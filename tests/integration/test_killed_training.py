@@ -219,5 +219,47 @@ def test_a_stack_that_is_gone_in_the_middle_is_named(train, dataset_dir, tmp_pat
     assert load(tmp_path / "run", "last.pt")["epoch"] <= 2
 
 
+@pytest.fixture
+def losing(dataset_dir, tmp_path, monkeypatch):
+    """A dataset of which a stack is damaged in the first epoch."""
+    copy = tmp_path / "data"
+    shutil.copytree(dataset_dir, copy)
+    inner = NonFiniteLossStop.__call__
+
+    def damage(self, engine):
+        inner(self, engine)
+        cut(copy / "dna_0.ome.tiff")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NonFiniteLossStop, "__call__", damage)
+        yield {"dataset_dir": str(copy), "cache_rate": 0.0, "max_epochs": 3}
+
+
+def test_a_stack_that_is_damaged_in_the_middle_is_named(train, losing, tmp_path):
+    assert "dna_0.ome.tiff" in sentence_of(train, tmp_path / "run", **losing)
+
+
+def test_a_stack_that_is_damaged_in_the_middle_is_passed_over_if_asked(train, losing, tmp_path, caplog):
+    train(tmp_path / "run", **losing, skip_bad_stacks=True)
+    assert len(read_log(tmp_path / "run")) == 3
+    told = [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()]
+    assert told
+    assert all("dna_0.ome.tiff" in sentence for sentence in told)
+
+
+def test_a_read_only_folder_is_one_sentence(train, tmp_path, monkeypatch):
+    make = os.mkdir
+
+    def refuse(path, *more, **options):
+        if "run" in os.fspath(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        make(path, *more, **options)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    sentence = sentence_of(train, tmp_path / "run")
+    assert "Read-only file system" in sentence
+    assert "--output_dir" in sentence
+
+
 def test_find_sentence_of_an_interrupt_is_none():
     assert find_sentence(Interrupted(signal.SIGTERM)) is None
