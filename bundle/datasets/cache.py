@@ -108,11 +108,14 @@ class StackCache(CacheDataset):  # type: ignore[misc]
             return super()._transform(index)
         for place in range(len(self.data)):
             at = (index + place) % len(self.data)
-            item = Attempted(lambda _, at=at: super(StackCache, self)._transform(at))(self.data[at])
+            item = self._try_again(at)
             if not isinstance(item, Failure):
                 return item
             logger.error("%s It is passed over.", item.sentence)
         raise BundleError("None of the stacks can be read any more; see the errors above.")
+
+    def _try_again(self, index: int) -> Any:
+        return Attempted(lambda _: super(StackCache, self)._transform(index))(self.data[index])
 
     def _prepare_all(self) -> Iterator[Any]:
         count = len(self.data)
