@@ -2,6 +2,7 @@
 
 from bundle.training.autocast import AutocastInferer
 from bundle.training.checkpoint import LastCheckpoint
+from bundle.training.foreground_loss import ForegroundMSELoss
 from bundle.training.handlers import (
     BestNetworkSaver,
     ClearEnds,
@@ -16,6 +17,7 @@ from bundle.training.known_images import measure_known_images
 from bundle.training.random_state import TransformSeed
 from bundle.training.run_folder import RunFolder
 from bundle.training.transfer import compute_target_statistics, extend_network, start_from
+from bundle.training.weight_average import WeightAverage
 
 __all__ = [
     "AutocastInferer",
@@ -23,6 +25,7 @@ __all__ = [
     "ClearEnds",
     "CosineDecay",
     "EpochLog",
+    "ForegroundMSELoss",
     "IntervalValidation",
     "LastCheckpoint",
     "LossProgressBar",
@@ -30,6 +33,7 @@ __all__ = [
     "RunFolder",
     "TaskErrors",
     "TransformSeed",
+    "WeightAverage",
     "compute_target_statistics",
     "extend_network",
     "measure_known_images",

@@ -16,6 +16,7 @@ from bundle.network import RepMode
 from bundle.training.handlers import EpochLog
 from bundle.training.random_state import get_random_state, set_random_state
 from bundle.training.run_folder import LAST, RunFolder
+from bundle.training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class LastCheckpoint:
         evaluator: the evaluator of the validation, which knows the best metric so far.
         log: the log of the epochs, which knows the sum of the losses.
         interval: epochs between two states; the last epoch is always kept.
+        average: of the weights, where one is kept.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class LastCheckpoint:
         evaluator: Engine,
         log: EpochLog,
         interval: int = 1,
+        average: WeightAverage | None = None,
     ) -> None:
         self.folder = folder
         self.network = network
@@ -75,6 +78,7 @@ class LastCheckpoint:
         self.evaluator = evaluator
         self.losses: Average = log.losses
         self.interval = interval
+        self.average = average
         self.request = Request()
         self._random_state: dict[str, Any] = {}
         self._sums: tuple[Any, int] | None = None
@@ -163,6 +167,7 @@ class LastCheckpoint:
                 "best_metric": best.best_metric,
                 "best_metric_epoch": best.best_metric_epoch,
                 "ranks": ranks,
+                **({} if self.average is None else {"average": self.average.model.state_dict()}),
             }
         )
 
@@ -183,6 +188,8 @@ class LastCheckpoint:
         distributed.barrier()  # all ranks have read what the first one is about to replace
         if distributed.get_rank() == 0:
             self.folder.begin()
+        if self.average is not None:
+            self.average.start((self.folder.state or {}).get("average"))
         if self.folder.state is None:
             if distributed.get_rank() == 0:
                 self.folder.clear()

@@ -18,6 +18,7 @@ FOLDS = 8
 SHARE = 0.999  # of stacks within the limit by the normal bound: tails are heavier than the normal's, and 1 % may warn
 RIDGE = 0.1  # of each statistic's standard deviation, as which its own uncertainty counts
 LEAST_DEVIATION = 0.01
+FURTHEST = 3.0  # times the distance of the furthest stack: few stacks give no bound of use
 SEED = 0
 
 Features = npt.NDArray[np.float64]
@@ -87,7 +88,8 @@ def fit(features: Features, stacks: npt.NDArray[np.int_], window: Sequence[int])
     logarithms = np.log(np.maximum(left_out, 1e-3))
     count = len(np.unique(stacks))
     reach = stats.t.ppf(SHARE, count - 1) * math.sqrt(1 + 1 / count) * max(logarithms.std(), 0.05)
-    limit = max(float(np.exp(min(logarithms.mean() + reach, 20.0))), float(np.quantile(left_out, SHARE)))
+    bound = float(np.exp(min(logarithms.mean() + reach, 20.0)))
+    limit = max(min(bound, FURTHEST * max(left_out)), float(np.quantile(left_out, SHARE)))
     return _describe(features, window, limit, count)
 
 
