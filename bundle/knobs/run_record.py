@@ -1,5 +1,6 @@
 """What a run was: its config as it ran, versions, commit, seed and digests, kept beside its weights."""
 
+import functools
 import hashlib
 import json
 import platform
@@ -23,7 +24,11 @@ PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "tifffile", "z
 
 
 def keep_record(
-    output_dir: str | Path, dataset_dir: str | Path, seed: int | None, init_checkpoint: str | Path | None
+    output_dir: str | Path,
+    dataset_dir: str | Path,
+    checkpoint: str | Path | None,
+    seed: int | None = None,
+    names: tuple[str, str] = (CONFIG, RECORD),
 ) -> None:
     """Write `config.yaml`, the config with all that was given, and `run.json`, a list with an entry a start.
 
@@ -32,12 +37,13 @@ def keep_record(
     Args:
         output_dir: folder of the run.
         dataset_dir: folder of `dataset.csv`, or the path of such a file.
-        seed: of weights, patches and flips.
-        init_checkpoint: weights to start from, or None.
+        checkpoint: weights that were given, or None.
+        seed: of weights, patches and flips; None where nothing is random.
+        names: of the two files.
     """
     if distributed.get_rank() != 0:
         return
-    folder, manifest = Path(output_dir), Path(dataset_dir).expanduser()
+    folder, manifest = Path(output_dir).expanduser(), Path(dataset_dir).expanduser()
     config = yaml.safe_dump(json.loads(json.dumps(running_parser().config, default=str)), sort_keys=False)
     entry = {
         "command": sys.argv,
@@ -46,19 +52,20 @@ def keep_record(
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
         "manifest_sha256": digest(manifest if manifest.is_file() else manifest / MANIFEST),
-        "init_checkpoint_sha256": None if init_checkpoint is None else digest(Path(init_checkpoint).expanduser()),
-        "versions": {"bundle": __version__, "python": platform.python_version(), **_versions()},
+        "checkpoint_sha256": None if checkpoint is None else digest(Path(checkpoint).expanduser()),
+        "versions": find_versions(),
         "commit": find_commit(),
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
     }
-    starts = _read(folder / RECORD)
+    config_file, record_file = (folder / name for name in names)
+    starts = _read(record_file)
     if starts[-1:] != [entry]:
         starts.append(entry)
-        with written_whole(folder / RECORD, overwrite=True) as temporary:
+        with written_whole(record_file, overwrite=True) as temporary:
             temporary.write_text(json.dumps(starts, indent=2) + "\n", encoding="utf-8")
-    if not (folder / CONFIG).exists() or (folder / CONFIG).read_text(encoding="utf-8") != config:
-        with written_whole(folder / CONFIG, overwrite=True) as temporary:
+    if not config_file.exists() or config_file.read_text(encoding="utf-8") != config:
+        with written_whole(config_file, overwrite=True) as temporary:
             temporary.write_text(config, encoding="utf-8")
 
 
@@ -70,6 +77,7 @@ def digest(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@functools.cache
 def find_commit() -> str | None:
     """The commit that runs, with "+" where files were changed since; None outside a repository."""
     if not (ROOT / ".git").exists():
@@ -86,9 +94,12 @@ def find_commit() -> str | None:
     return commit + ("+" if changes else "")
 
 
-def _versions() -> dict[str, str]:
+@functools.cache
+def find_versions() -> dict[str, str]:
+    """The versions of the bundle, of Python and of what computes."""
     installed = {str(each.metadata["Name"]).lower(): each.version for each in metadata.distributions()}
-    return {name: installed[name] for name in PACKAGES if name in installed}
+    found = {name: installed[name] for name in PACKAGES if name in installed}
+    return {"bundle": __version__, "python": platform.python_version(), **found}
 
 
 def _read(path: Path) -> list[Any]:

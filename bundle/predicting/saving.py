@@ -17,6 +17,7 @@ from monai.transforms import MapTransform
 from bundle import __version__
 from bundle.errors import BundleError
 from bundle.files import written_whole
+from bundle.knobs.run_record import find_commit, find_versions
 from bundle.predicting.output_format import output_format
 from bundle.predicting.output_values import UNITS, NotFiniteError, OutputValues
 from bundle.predicting.prediction_run import PredictionRun
@@ -223,6 +224,8 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             "overlap": self.inferer.overlap,
             "checkpoint": str(self.checkpoint),
             "version": __version__,
+            "versions": find_versions(),
+            "commit": find_commit(),
             "origin": self.run.origin(prediction.path),
         }
 

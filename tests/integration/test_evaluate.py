@@ -1,4 +1,6 @@
 import csv
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +67,15 @@ def test_the_report_has_a_row_a_volume_a_row_a_task_and_figures(evaluate, tmp_pa
     for name in ["overview.png", *(f"figures/{task}.png" for task in TASKS)]:
         assert imread(tmp_path / name).std() > 0.05
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_an_evaluation_says_what_it_was(evaluate, dataset_dir, checkpoint, tmp_path):
+    evaluate(tmp_path, tasks="dna")
+    (start,) = json.loads((tmp_path / "evaluation.json").read_text())
+    assert start["checkpoint_sha256"] == hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
+    assert start["manifest_sha256"] == hashlib.sha256((dataset_dir / "dataset.csv").read_bytes()).hexdigest()
+    assert start["versions"]["torch"] == torch.__version__
+    assert "tasks:\n- dna" in (tmp_path / "evaluation.yaml").read_text()
 
 
 def test_the_metrics_are_those_of_the_prediction_in_zscores(evaluate, dataset_dir, checkpoint, tmp_path):
