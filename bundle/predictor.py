@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -24,6 +24,8 @@ ONCE = ("network_def", "network", "calibration_windows")  # parts of the config 
 KNOBS_OF_NETWORK = ("checkpoint", "tasks", "engine", "precision", "calibration", "device")
 
 Files = str | Path | Sequence[str | Path]
+OnWindow = Callable[[int, int], object]
+"""Told how many windows of a stack are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,13 @@ class Predictor:
         """Predict stacks as files."""
 
     def predict(
-        self, image: Any, *, output_dir: str | Path | None = None, name: str = "array", **knobs: Any
+        self,
+        image: Any,
+        *,
+        output_dir: str | Path | None = None,
+        name: str = "array",
+        on_window: OnWindow | None = None,
+        **knobs: Any,
     ) -> Prediction | list[Path]:
         """Predict one stack as an array, or any number of stacks as files.
 
@@ -141,6 +149,8 @@ class Predictor:
                 `--input` takes, such as a folder.
             output_dir: folder of the files; None = the prediction is given as an array.
             name: what an array is called in the log and in the names of files.
+            on_window: called after each window with how many of the stack are done, and how many there are; what it
+                raises ends the prediction.
             knobs: any other option of `repmode predict` by its name, such as `spacing=(0.3, 0.1, 0.1)` or
                 `channel="DIC"`, but for those that make the network.
 
@@ -157,17 +167,18 @@ class Predictor:
             is_array = hasattr(image, "shape") and hasattr(image, "dtype")
             source = held.enter_context(lend(image, name)) if is_array else image
             if output_dir is not None:
-                return self._predict_files({**knobs, "input": source, "output_dir": output_dir})
+                return self._predict_files({**knobs, "input": source, "output_dir": output_dir}, on_window)
             folder = held.enter_context(tempfile.TemporaryDirectory())  # for what a large stack would leave there
-            return self._predict_array({**knobs, "input": source, "output_dir": folder})
+            return self._predict_array({**knobs, "input": source, "output_dir": folder}, on_window)
 
-    def _predict_files(self, knobs: dict[str, Any]) -> list[Path]:
+    def _predict_files(self, knobs: dict[str, Any], on_window: OnWindow | None) -> list[Path]:
         parser = self._parser(knobs)
+        parser.get_parsed_content("saving").on_window = on_window
         parser.get_parsed_content("evaluator").run()
         run: PredictionRun = parser.get_parsed_content("prediction_run")
         return [run.outputs(path)[0] for path in run.inputs]
 
-    def _predict_array(self, knobs: dict[str, Any]) -> Prediction:
+    def _predict_array(self, knobs: dict[str, Any], on_window: OnWindow | None) -> Prediction:
         parser = self._parser(knobs)
         parser["saving"]["_target_"] = f"{KeepBlockd.__module__}.{KeepBlockd.__name__}"
         run: PredictionRun = parser.get_parsed_content("prediction_run")
@@ -175,9 +186,11 @@ class Predictor:
             raise BundleError(
                 f"{knobs['input']} holds {len(run.inputs)} stacks; predict them one by one, or give an output_dir."
             )
+        saving: KeepBlockd = parser.get_parsed_content("saving")
+        saving.on_window = on_window
         parser.get_parsed_content("evaluator").run()
-        (prediction,) = parser.get_parsed_content("saving").predictions
-        return prediction  # type: ignore[no-any-return]
+        (prediction,) = saving.predictions
+        return prediction
 
     def _parser(self, knobs: dict[str, Any]) -> ConfigParser:
         """The config with these knobs and the parts that are made already."""

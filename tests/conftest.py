@@ -11,6 +11,7 @@ from hypothesis import settings
 
 MOST_PROCESSES = 4  # each imports torch and MONAI
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the cores are for tests side by side
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before pytest-qt imports Qt, where it is installed
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("repeatable")
 

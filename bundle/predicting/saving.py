@@ -49,9 +49,13 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         inferer: chose the windows, for the record.
         values: what is stored, and in which units.
         checkpoint: file of the network, for the record.
+
+    Attributes:
+        on_window: called after each window with how many of the stack are done, and how many there are; what it raises
+            ends the prediction.
     """
 
-    unrecorded: tuple[str, ...] = ("run", "inferer", "checkpoint", "current", "tell")  # described as parts of their own
+    unrecorded: tuple[str, ...] = ("run", "inferer", "checkpoint", "current", "on_window")  # described elsewhere
 
     def __init__(
         self,
@@ -71,12 +75,13 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         self.values = values
         self.checkpoint = checkpoint
         self.current: StackPrediction | None = None
+        self.on_window: Callable[[int, int], object] | None = None
 
     def begin(self, prediction: StackPrediction, progress: bool) -> None:
         """Take the blocks that follow for those of a stack and of its network, and show a bar over its windows."""
         self.current = prediction
         self.inferer.network = prediction.network
-        self.inferer.tell = count_windows(prediction, progress)
+        self.inferer.tell = count_windows(prediction, progress, self.on_window)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Store one block, a few chunks at a time: the prediction's own grid may have many voxels for each of its."""

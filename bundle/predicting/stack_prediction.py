@@ -355,14 +355,27 @@ class StackOpener:
             )
 
 
-def count_windows(prediction: StackPrediction, progress: bool) -> Callable[[int], object]:
-    """Show a bar over the windows of a stack; what is returned moves it on by a number of windows."""
+def count_windows(
+    prediction: StackPrediction, progress: bool, on_window: Callable[[int, int], object] | None = None
+) -> Callable[[int], object]:
+    """Show a bar over the windows of a stack; what is returned moves it on by a number of windows.
+
+    Args:
+        prediction: the stack.
+        progress: whether the bar is seen.
+        on_window: also called with how many windows are done, and how many there are.
+    """
     total = sum(block.window_count for block in prediction.blocks)
     bar = tqdm(total=total, desc=prediction.path.name, unit="window", disable=not progress)
+    done = 0
 
     def tell(count: int) -> None:
+        nonlocal done
+        done += count
         bar.update(count)
-        if bar.n >= total:
+        if done >= total:
             bar.close()
+        if on_window is not None:
+            on_window(done, total)
 
     return tell

@@ -14,6 +14,7 @@ from bundle.errors import BundleError
 PATTERNS = (
     "LICENSE",
     "bundle/**/*.py",
+    "bundle/napari/napari.yaml",
     "configs/*.yaml",
     "configs/logging.conf",
     "configs/metadata.json",

@@ -105,6 +105,26 @@ def test_what_the_config_can_do_is_a_keyword(folder, predictor):
     assert predictor.predict(light, channel="stain").record["input_channel"] == "stain"
 
 
+def test_each_window_is_told_and_may_be_the_last(folder, predictor, tmp_path):
+    class StopError(Exception):
+        pass
+
+    told = []
+    predictor.predict(folder / "cells.ome.tiff", on_window=lambda *windows: told.append(windows))
+    assert told == [(number, told[-1][1]) for number in range(1, len(told) + 1)]
+    assert len(told) == told[-1][1] > 4
+
+    def stop(done, total):
+        told.append((done, total))
+        raise StopError
+
+    told.clear()
+    with pytest.raises(StopError):
+        predictor.predict(folder / "cells.ome.tiff", on_window=stop, output_dir=tmp_path)
+    assert len(told) == 1
+    assert not list(tmp_path.glob("*_pred*"))
+
+
 def test_the_network_is_made_once(folder, predictor, monkeypatch):
     for function in ("bundle.runtimes.make_engine", "bundle.runtimes.formats.load_checkpoint"):
         monkeypatch.setattr(function, lambda **_: pytest.fail("made anew"))

@@ -23,7 +23,8 @@ def small_clone(tmp_path_factory):
     (root / "docs" / "figures").mkdir()
     (root / "docs" / "figures" / "a.png").write_bytes(b"png")
     (root / "bundle" / "__pycache__").mkdir(parents=True)
-    for path in ("LICENSE", "bundle/__init__.py", "README.md"):
+    (root / "bundle" / "napari").mkdir()
+    for path in ("LICENSE", "bundle/__init__.py", "bundle/napari/napari.yaml", "README.md"):
         shutil.copy(ROOT / path, root / path)
     for path in ("bundle/__pycache__/a.pyc", "configs/mine.json", "models.txt", "docs/.hidden.md", "stack.tif"):
         (root / path).write_text("not shared")
