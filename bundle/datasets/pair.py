@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 
@@ -36,7 +37,17 @@ class CheckPaird(Transform):  # type: ignore[misc]
         for role, key in self.others.items():
             if key in data:
                 _check_pair(data[self.image_key], data[key], role)
+                _check_not_the_same(data[self.image_key], data[key], role)
         return dict(data)
+
+
+def _check_not_the_same(image: MetaTensor, other: MetaTensor, role: str) -> None:
+    """Refuse a target that is the image: a network would learn to copy."""
+    if image.shape == other.shape and torch.equal(image.as_tensor(), other.as_tensor()):
+        raise BundleError(
+            f"The {role} {other.meta.get('filename_or_obj', 'of a stack')} is the same voxels as the image "
+            f"{image.meta.get('filename_or_obj', '')}; name the channel or file of the {role}."
+        )
 
 
 def _check_pair(image: MetaTensor, other: MetaTensor, role: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from bundle.errors import BundleError, install_excepthook
-from bundle.knobs.knob import CONFIGS, HELP, Knob, configs, list_knobs, read_knobs, unknown_option
+from bundle.knobs.knob import CONFIGS, HELP, Knob, configs, list_knobs, overlay_knobs, read_knobs, unknown_option
 from bundle.knobs.words import Words, as_literal, check_loose_words, is_special, monai_words, word_of
 from bundle.log import show_news_only
 
@@ -32,6 +32,7 @@ def start_workflow(config: str) -> None:
     install_excepthook()
     parser = running_parser()
     knobs = read_knobs(CONFIGS / config)
+    knobs += overlay_knobs(parser.config, knobs)
     typed = monai_words()
     if any(name in parser.config for name in HELP):
         print(list_knobs(f"python -m monai.bundle run --config_file configs/{config}", knobs))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import yaml
+
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 NOTHING = ("none", "null", "~", "")
@@ -87,6 +89,14 @@ def read_names(value: Any) -> list[str]:
     return names
 
 
+def read_shares(value: Any) -> dict[str, int | float]:
+    """Numbers by name, as YAML and Python write them: {dna: 3, tom20: 1}."""
+    named = yaml.safe_load(value) if isinstance(value, str) else value
+    if not isinstance(named, Mapping):
+        raise TypeError
+    return {read_text(name): read_number(number) for name, number in named.items()}
+
+
 def read_path(value: Any) -> str:
     """A path as it is written, commas and spaces included."""
     text = read_text(value)
@@ -124,6 +134,7 @@ KINDS: Mapping[str, Kind] = {
     "numbers": Kind('a number or several, such as "[1,2,3]"', read_numbers, "NUMBER", several=True),
     "text": Kind("a text", read_text),
     "names": Kind("a name or several, such as dna,tom20", read_names, "NAME", several=True),
+    "numbers by name": Kind('numbers by name, such as "{dna: 3, tom20: 1}"', read_shares, "NAME: NUMBER"),
     "path": Kind("a path", read_path, "PATH"),
     "paths": Kind("a path or several", read_paths, "PATH", several=True),
     "index or text": Kind("a whole number or a text", read_index_or_text, "INDEX"),
@@ -175,6 +186,8 @@ def kind_of_default(default: Any) -> str | None:
         return "whole number"
     if isinstance(default, float):
         return "number"
+    if isinstance(default, dict):
+        return "numbers by name"
     if isinstance(default, list | tuple):
         return "names" if all(isinstance(each, str) for each in default) else "numbers"
     return "text" if isinstance(default, str) and not default.startswith(("$", "@", "%")) else None

@@ -60,6 +60,8 @@ class Knob:
 def read_knobs(config: Path) -> tuple[Knob, ...]:
     """Read the knobs of a config: the commented lines from `bundle_root` to the first line that has no comment.
 
+    Those of a config that is laid over another, and so has no `bundle_root`, begin at its top.
+
     A comment begins with the knob's kind where the default does not tell it: `tasks: null # names: structures`.
 
     Args:
@@ -94,7 +96,7 @@ def read_purpose(config: Path) -> str:
 
 def _top_block(lines: Sequence[str]) -> list[str]:
     """The lines of the knobs."""
-    start = next(index for index, line in enumerate(lines) if line.startswith(f"{BUNDLE_ROOT}:")) + 1
+    start = next((index for index, line in enumerate(lines, start=1) if line.startswith(f"{BUNDLE_ROOT}:")), 0)
     block = []
     for line in lines[start:]:
         if line and not line.startswith("#"):
@@ -107,6 +109,20 @@ def _top_block(lines: Sequence[str]) -> list[str]:
 def configs() -> list[Path]:
     """List the configs of this bundle that have knobs of their own."""
     return [path for path in sorted(CONFIGS.glob("*.yaml")) if f"\n{BUNDLE_ROOT}:" in path.read_text(encoding="utf-8")]
+
+
+def overlay_knobs(content: Mapping[str, Any], knobs: Iterable[Knob]) -> tuple[Knob, ...]:
+    """Give the knobs that the overlays of this bundle add to a config, of those whose knobs it all has.
+
+    Args:
+        content: the config with what is laid over it.
+        knobs: the config's own.
+    """
+    known = {knob.name for knob in knobs}
+    overlays = [path for path in sorted(CONFIGS.glob("*.yaml")) if path not in configs()]
+    added = [read_knobs(path) for path in overlays]
+    used = [knob for theirs in added if all(knob.name in content for knob in theirs) for knob in theirs]
+    return tuple({knob.name: knob for knob in used if knob.name not in known}.values())
 
 
 def unknown_option(

@@ -110,6 +110,8 @@ def as_literal(value: Any) -> Any:
     """
     if isinstance(value, list):
         return [as_literal(each) for each in value]
+    if isinstance(value, dict):
+        return {name: as_literal(each) for name, each in value.items()}
     if not is_special(value):
         return value
     return "$" + ascii(value).replace("#", r"\x23").replace("@", r"\x40")

@@ -18,12 +18,12 @@ def typed(monkeypatch, tmp_path):
     """Type words for a config as MONAI's command line takes them, and give what `run` would then go on with."""
     overlay = tmp_path / "overlay.yaml"
 
-    def type_words(*words, config="inference.yaml", show=("input",)):
+    def type_words(*words, config="inference.yaml", show=("input",), over=()):
         overlay.write_text(
             f"run:\n- _target_: bundle.knobs.check.start_workflow\n  config: {config}\n"
             f"- $print(*map(repr, [{', '.join('@' + name for name in show)}]), sep='\\n')\n"
         )
-        files = f"--config_file=['{CONFIGS / config}','{overlay}']"
+        files = "--config_file=" + str([*(str(CONFIGS / name) for name in (config, *over)), str(overlay)])
         arguments = ["run", files, "--logging_file=False", *words]
         monkeypatch.setattr(sys, "argv", ["/x/monai/bundle/__main__.py", *arguments])
         fire.Fire({"run": run}, command=arguments)
@@ -117,6 +117,17 @@ def test_resume_false_does_not_resume(typed, capsys):
 )
 def test_slips_are_sentences_before_anything_loads(typed, words, sentence):
     assert refused(typed, *words, "--checkpoint", "none.pt") == sentence
+
+
+def test_knobs_of_the_bundles_overlays_are_understood_as_well(typed, capsys):
+    options = {"config": "train.yaml", "over": ["train_robust.yaml"]}
+    typed("--magnification", "0.5,2", "--task_weights", "{dna: 2}", show=["magnification", "task_weights"], **options)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["[0.5, 2]", "{'dna': 2}"]
+    sentence = refused(typed, "--magnification", "foo", **options)
+    assert sentence == "--magnification is 'foo'; give a number or several, such as \"[1,2,3]\"."
+    with pytest.raises(SystemExit):
+        typed("--help", **options)
+    assert "--magnification" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("config", ["inference.yaml", "evaluate.yaml", "train.yaml"])

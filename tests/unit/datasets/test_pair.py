@@ -10,7 +10,9 @@ from bundle.training import compute_target_statistics
 
 
 def stack(shape, spacing, file, **meta):
-    return MetaTensor(torch.zeros(1, *shape), meta={"spacing": spacing, "filename_or_obj": file, **meta})
+    seed = sum(map(ord, file))
+    voxels = torch.rand(1, *shape, generator=torch.Generator().manual_seed(seed))
+    return MetaTensor(voxels, meta={"spacing": spacing, "filename_or_obj": file, **meta})
 
 
 @pytest.mark.parametrize(("shape", "spacing"), [((4, 8, 9), (0.29,) * 3), ((4, 8, 8), (0.29, 0.108, 0.108))])
@@ -36,7 +38,7 @@ def test_a_file_without_a_voxel_size_has_that_of_its_partner(assumed, expected):
 
 
 def test_two_files_without_a_voxel_size_stay_at_the_default():
-    item = {name: stack((4, 8, 8), (0.29,) * 3, "a.tif", assumed="ZYX") for name in ("image", "target")}
+    item = {name: stack((4, 8, 8), (0.29,) * 3, f"{name}.tif", assumed="ZYX") for name in ("image", "target")}
     assert CheckPaird()(item)["target"].meta["spacing"] == (0.29,) * 3
 
 
@@ -73,3 +75,11 @@ def test_a_label_mask_must_have_the_grid_of_its_image_and_may_lack_a_voxel_size(
     assert CheckPaird()({**item, "label_mask": unsized})["label_mask"].meta["spacing"] == (0.3, 0.1, 0.1)
     with pytest.raises(BundleError, match=r"image\.tif has 4x8x8 .* its label mask mask\.tif has 4x8x9"):
         CheckPaird()({**item, "label_mask": stack((4, 8, 9), (0.3, 0.1, 0.1), "mask.tif")})
+
+
+def test_a_target_that_is_the_image_is_refused():
+    item = {"image": stack((4, 8, 8), (0.29,) * 3, "a.tif"), "target": stack((4, 8, 8), (0.29,) * 3, "b.tif")}
+    CheckPaird()(item)
+    item["target"] = MetaTensor(item["image"].as_tensor().clone(), meta=item["target"].meta)
+    with pytest.raises(BundleError, match=r"target b\.tif is the same voxels as the image a\.tif"):
+        CheckPaird()(item)

@@ -6,7 +6,7 @@ import yaml
 from bundle.errors import BundleError
 from bundle.knobs import Knob, read_knobs
 from bundle.knobs.kinds import find_kind
-from bundle.knobs.knob import configs, list_knobs, unknown_option
+from bundle.knobs.knob import configs, list_knobs, overlay_knobs, unknown_option
 from bundle.runtimes.make import ENGINES
 from bundle.stacks.source import ALL
 from bundle.windows.memory_aware_inferer import QUALITIES
@@ -53,6 +53,32 @@ def test_every_default_is_of_its_knobs_kind(config):
         assert knob.default == content[knob.name]
         if not str(knob.default).startswith("$"):
             assert knob.read(knob.default) == knob.default
+
+
+OVERLAYS = [path for path in sorted(Path("configs").resolve().glob("*.yaml")) if path not in configs()]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_every_default_of_an_overlay_is_of_its_knobs_kind(overlay):
+    knobs = read_knobs(overlay)
+    assert len(knobs) > 0
+    for knob in knobs:
+        if not str(knob.default).startswith("$"):
+            assert knob.read(knob.default) == knob.default
+
+
+def test_knobs_of_an_overlay_are_known_once_all_of_them_are_there():
+    robust = yaml.safe_load(Path("configs/train_robust.yaml").read_text(encoding="utf-8"))
+    own = read_knobs(Path("configs/train.yaml").resolve())
+    added = {knob.name: knob for knob in overlay_knobs(robust, own)}
+    assert {"magnification", "task_weights", "inversion"} <= set(added)
+    assert "base_width" not in added
+    with pytest.raises(BundleError, match="--magnification is 'foo'; give a number or several"):
+        added["magnification"].read("foo")
+    assert added["task_weights"].read("{dna: 2, zo1: 0.5}") == {"dna": 2, "zo1": 0.5}
+    with pytest.raises(BundleError, match="--task_weights is 'dna'; give numbers by name"):
+        added["task_weights"].read("dna")
+    assert overlay_knobs({"tasks": ["dna"]}, own) == ()
 
 
 def test_the_choices_are_those_of_the_code():
