@@ -18,6 +18,7 @@ from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
 from bundle.stacks.reader import FileReader
 from tests import prediction
 from tests.interoperability.test_readers import ARCADIA, NDEVIO, write_lif
+from tests.networks import that_saw_images
 
 SPACING = (0.3, 0.2, 0.1)
 
@@ -26,7 +27,7 @@ SPACING = (0.3, 0.2, 0.1)
 def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "model.pt"
-    save_network(RepMode(["dna", "tom20"], base_width=1, spacing=(1, 0.4, 0.4)).eval(), path)
+    save_network(that_saw_images(RepMode(["dna", "tom20"], base_width=1, spacing=(1, 0.4, 0.4))), path)
     return path
 
 

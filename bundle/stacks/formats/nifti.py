@@ -53,7 +53,8 @@ class NiftiStackFile(StackFile):
 
     def scene(self, index: int) -> Scene:  # noqa: ARG002 - there is one
         """Give the volume; of an uncompressed file, parts are read without the rest."""
-        sizes = (*self._image.header.get_zooms()[:3], 1, 1)[:3]
+        # The header holds float32: its shortest decimal is what was written, 0.29 and not 0.28999999.
+        sizes = (*(float(str(size)) for size in self._image.header.get_zooms()[:3]), 1.0, 1.0)[:3]
         unit = UNITS.get(self._image.header.get_xyzt_units()[0])
         axes = AXES[: len(self._voxels.shape)]
         names = _channel_names(self._image.header.extensions)

@@ -10,6 +10,7 @@ import torch
 from bundle.network import RepMode
 from bundle.sharing.bioimageio import write_package
 from bundle.sharing.plain_net import PlainNet
+from tests.networks import that_saw_images
 
 ROOT = Path(__file__).parents[3]
 spec = pytest.importorskip("bioimageio.spec")
@@ -23,9 +24,8 @@ TASKS = ["zo1", "dna"]
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    network = RepMode(["dna", "tom20", "zo1"], base_width=2, spacing=(0.29, 0.2, 0.1)).train()
-    network(torch.randn(3, 1, 16, 32, 32), ["dna", "tom20", "zo1"])  # batch norms that do something
-    return network.eval().specialize(TASKS)
+    network = that_saw_images(RepMode(["dna", "tom20", "zo1"], base_width=2, spacing=(0.29, 0.2, 0.1)))
+    return network.specialize(TASKS)
 
 
 @pytest.fixture(scope="module")
