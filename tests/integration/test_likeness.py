@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from bundle.checkpoint import save_network
+from benchmarks import known_images
+from bundle.checkpoint import DESCRIPTION_KEY, load_network, save_network
 from bundle.network import RepMode
 from bundle.preprocessing.image_features import image_features
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
@@ -67,3 +68,17 @@ def test_an_older_checkpoint_knows_nothing_and_says_nothing(checkpoint, network,
     predict(checkpoint, input="unlike.tif", output_dir="out")
     assert "likeness_to_training" not in record("unlike")
     assert "looks unlike" not in caplog.text
+
+
+def test_a_checkpoint_from_before_is_given_it_and_keeps_all_else(network, dataset_dir, tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    network.set_known_images(None)
+    save_network(network, path, torch.float16)
+    before = torch.load(path, weights_only=True)
+    monkeypatch.setattr("sys.argv", ["known_images", str(path), "--dataset_dir", str(dataset_dir)])
+    known_images.main()
+    after = torch.load(path, weights_only=True)
+    assert load_network(path).known_images.stacks == 4  # those of the checkpoint's task
+    for name in before.keys() - {DESCRIPTION_KEY}:
+        assert torch.equal(after[name], before[name])
+        assert after[name].dtype == before[name].dtype
