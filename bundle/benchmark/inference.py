@@ -134,7 +134,8 @@ def _network(folder: Path, variant: Variant, device: str) -> Callable[[Tensor], 
     if variant.name == "literal":
         return functools.partial(LiteralRepMode(gated).to(device), task=TASK)
     if variant.name == "repmode":
-        calibration = list(torch.load(folder / "calibration.pt")) if variant.precision == "int8" else None
+        quantized = variant.precision == "int8"
+        calibration = list(torch.load(folder / "calibration.pt", weights_only=True)) if quantized else None
         return make_engine(plain, variant.engine, variant.precision, device, calibration)
     return of_equal_parameters(OTHERS[variant.name], count_weights(plain)).eval().to(device)
 
