@@ -5,6 +5,7 @@ same. What takes its final name was flushed to the disk before, and its folder a
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import uuid
@@ -160,6 +161,12 @@ def replace_folder(temporary: str | Path, path: str | Path, overwrite: bool = Fa
         raise
     flush(path.parent)
     remove(before)
+
+
+def file_digest(path: Path) -> str:
+    """Give the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush(path: Path) -> None:

@@ -11,15 +11,15 @@ import numpy as np
 from monai.bundle import ConfigParser
 
 from bundle.errors import BundleError, find_sentence
-from bundle.knobs.check import update
 from bundle.knobs.knob import CONFIGS, read_knobs, unknown_option
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import StackPrediction
 from bundle.predicting.volume import VolumeOnDisk
 from bundle.stacks.formats.array import lend
+from bundle.workflow import parse_config
 
-CONFIG = CONFIGS / "inference.yaml"
+CONFIG = "inference.yaml"
 ONCE = ("network_def", "network", "calibration_windows")  # parts of the config that stay from stack to stack
 KNOBS_OF_NETWORK = ("checkpoint", "tasks", "engine", "precision", "calibration", "device")
 
@@ -194,15 +194,12 @@ class Predictor:
 
     def _parser(self, knobs: dict[str, Any]) -> ConfigParser:
         """The config with these knobs and the parts that are made already."""
-        known = read_knobs(CONFIG)
+        known = read_knobs(CONFIGS / CONFIG)
         given = {**self._knobs, **knobs}
         for name in given:
             if all(knob.name != name for knob in known):
                 raise unknown_option(name, known, "Predictor")
-        parser = ConfigParser()
-        parser.read_config(str(CONFIG))
-        parser.update(given)
-        update(parser, known, None)
+        parser = parse_config(CONFIG, given)
         for name, part in getattr(self, "_made", {}).items():
             parser[name] = part
         return parser

@@ -7,10 +7,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
-from bundle.knobs.knob import CONFIGS
+from bundle.knobs.check import update
+from bundle.knobs.knob import CONFIGS, read_knobs
 from bundle.knobs.words import as_literal
+
+
+def parse_config(config: str, knobs: Mapping[str, Any]) -> ConfigParser:
+    """Give the parser of a config, whose parts can be made one by one.
+
+    Args:
+        config: its name, such as "inference.yaml".
+        knobs: values of knobs.
+
+    Raises:
+        BundleError: a value is not of its knob's kind.
+    """
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / config))
+    parser.update(dict(knobs))
+    update(parser, read_knobs(CONFIGS / config), None)
+    return parser
 
 
 def run_config(config: str, overlays: Sequence[str | Path], knobs: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What the evaluation workflow reports: a table a volume, a table a task, and figures."""
 
-from bundle.evaluation.report import EvaluationReport, check_report_dir
+from bundle.evaluation.report import EvaluationReport
 from bundle.evaluation.stacks import MeasurableStacks
 
-__all__ = ["EvaluationReport", "MeasurableStacks", "check_report_dir"]
+__all__ = ["EvaluationReport", "MeasurableStacks"]

@@ -76,24 +76,6 @@ VOLUMES = "volumes.csv"
 TASKS = "tasks.csv"
 
 
-def check_report_dir(output_dir: str | Path, network: object, tasks: Sequence[str], overwrite: bool) -> None:
-    """Check, before any work, that an evaluation can be done and written.
-
-    Args:
-        output_dir: folder of the report.
-        network: the network that is to be evaluated.
-        tasks: names of the tasks.
-        overwrite: whether the report of an earlier evaluation may be replaced.
-
-    Raises:
-        BundleError: the folder holds a report, or the network is not gated by the task.
-    """
-    if not isinstance(network, RepMode):
-        raise BundleError("The checkpoint holds a compact net of single tasks; evaluate the model.pt it was made from.")
-    for name in (VOLUMES, TASKS, OVERVIEW, *map(figure_name, tasks)):
-        refuse_existing(Path(output_dir).expanduser() / name, overwrite)
-
-
 class EvaluationReport:
     """Writes `volumes.csv`, `tasks.csv` and the figures once all volumes are done, and prints the tasks' table.
 
@@ -127,8 +109,23 @@ class EvaluationReport:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the evaluator."""
+        engine.add_event_handler(Events.STARTED, self.check)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
         engine.add_event_handler(Events.COMPLETED, self.write)
+        engine.add_event_handler(Events.COMPLETED, self.stacks.finish)
+
+    def check(self, engine: Engine) -> None:
+        """Check, before any stack is read, that the evaluation can be done and written.
+
+        Raises:
+            BundleError: the folder holds a report, or the network is not gated by the task.
+        """
+        if not isinstance(engine.network, RepMode):
+            raise BundleError(
+                "The checkpoint holds a compact net of single tasks; evaluate the model.pt it was made from."
+            )
+        for name in (VOLUMES, TASKS, OVERVIEW, *map(figure_name, self.tasks)):
+            refuse_existing(self.output_dir / name, self.overwrite)
 
     def _note(self, engine: Engine) -> None:
         for sample, output in zip(engine.state.batch, engine.state.output, strict=True):

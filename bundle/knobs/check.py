@@ -19,8 +19,8 @@ from bundle.log import show_news_only
 def start_workflow(config: str) -> None:
     """Check what was given to the config whose expression calls this, and put the understood values in its place.
 
-    To be the first of `run`, and of `initialize` where the bundle can be imported that early. Where MONAI's command
-    line was used, the values are made of the words that were typed, else of what the parser has.
+    To be the first of `initialize`. Where MONAI's command line was used, the values are made of the words that were
+    typed, else of what the parser has.
 
     Args:
         config: the config's name, such as "inference.yaml".

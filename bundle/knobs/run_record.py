@@ -16,7 +16,7 @@ from ignite import distributed
 
 from bundle import ROOT, __version__
 from bundle.datasets.manifest import MANIFEST
-from bundle.files import written_whole
+from bundle.files import file_digest, written_whole
 from bundle.knobs.check import running_parser
 
 CONFIG, RECORD = "config.yaml", "run.json"
@@ -71,10 +71,7 @@ def keep_record(
 
 def digest(path: Path) -> str | None:
     """The SHA-256 of a file; None where there is none any more."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path) if path.is_file() else None
 
 
 @functools.cache

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from monai.bundle import ConfigParser
 from scipy import ndimage
 
 from bundle.evaluation.metrics import PearsonMetric, R2Metric
-from bundle.knobs.knob import CONFIGS
 from bundle.knobs.words import as_literal
 from bundle.own_marker.workflows import MarkerRun
+from bundle.workflow import parse_config
 
 Volume = npt.NDArray[np.float32]
 
@@ -77,9 +76,8 @@ def measure_baseline(run: MarkerRun) -> list[dict[str, float]]:
 
 def _prepared(run: MarkerRun, split: str) -> Iterable[tuple[Volume, Volume]]:
     """Give image and target of each stack of a split as evaluate.yaml prepares them."""
-    parser = ConfigParser()
-    parser.read_config(str(CONFIGS / "evaluate.yaml"))
-    parser.update({name: as_literal(value) for name, value in {**run.of_evaluation(), "split": split}.items()})
+    knobs = {**run.of_evaluation(), "split": split}
+    parser = parse_config("evaluate.yaml", {name: as_literal(value) for name, value in knobs.items()})
     prepare = parser.get_parsed_content("preprocessing")
     entries: Sequence[dict[str, Any]] = parser.get_parsed_content("entries")
     for entry in entries:

@@ -58,7 +58,11 @@ class Format:
             BundleError: if a package is missing, or calibration windows are.
         """
         self.check_installed()
-        import_module(self.module).write(net, path, self.precision, calibration)
+        module = import_module(self.module)
+        if self.precision == "int8":
+            module.write_int8(net, path, calibration)
+        else:
+            module.write(net, path)
 
     def read(self, path: Path) -> RepMode | SpecializedRepMode | Engine:
         """Read a file that may come from anywhere: no code of it is run.

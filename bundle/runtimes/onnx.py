@@ -147,12 +147,7 @@ class OnnxEngine(RuntimeEngine):
 UNUSABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
 
 
-def write(
-    net: SpecializedRepMode,
-    path: Path,
-    precision: str,  # noqa: ARG001 - formats are written alike
-    calibration: Sequence[Tensor] | None,  # noqa: ARG001
-) -> None:
+def write(net: SpecializedRepMode, path: Path) -> None:
     """Write a net as ONNX, of one window of any Z, Y and X."""
     path.write_bytes(build_onnx(net))
 

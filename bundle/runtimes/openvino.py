@@ -209,12 +209,22 @@ class OpenVINOEngine(RuntimeEngine):
 INFORMATION = ["repmode", "description"]
 
 
-def write(net: SpecializedRepMode, path: Path, precision: str, calibration: Sequence[Tensor] | None) -> None:
+def write(net: SpecializedRepMode, path: Path) -> None:
     """Write a net as OpenVINO's graph (.xml) and weights (.bin), for windows of any size."""
-    graph = build_graph(net, precision)
-    if precision == "int8":
-        graph = quantize_graph(graph, calibration)
-    graph.set_rt_info(json.dumps({**net.description.to_dict(), "precision": precision}), INFORMATION)
+    _save(build_graph(net, "fp32"), net.description, "fp32", path)
+
+
+def write_int8(net: SpecializedRepMode, path: Path, calibration: Sequence[Tensor] | None) -> None:
+    """Write a net as `write` does, quantized to 8-bit integers.
+
+    Raises:
+        BundleError: if calibration windows are missing.
+    """
+    _save(quantize_graph(build_graph(net, "int8"), calibration), net.description, "int8", path)
+
+
+def _save(graph: openvino.Model, description: SpecializedDescription, precision: str, path: Path) -> None:
+    graph.set_rt_info(json.dumps({**description.to_dict(), "precision": precision}), INFORMATION)
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from bundle.archive import TorchArchive, UnreadableError
 from bundle.checkpoint import build_network, empty_network, load_network, save_network
 from bundle.errors import BundleError
+from bundle.files import file_digest
 from bundle.network import RepMode, SpecializedRepMode
 from bundle.network.description import SpecializedDescription, read_description
 from bundle.runtimes.make import make_engine
@@ -36,8 +37,7 @@ def fingerprint_files(description: SpecializedDescription, files: Iterable[Path]
     """Return the SHA-256, in hexadecimal, of a description and the content of all the files that hold its weights."""
     digest = hashlib.sha256(json.dumps(description.to_dict(), sort_keys=True).encode())
     for file in files:
-        with file.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
+        digest.update(bytes.fromhex(file_digest(file)))
     return digest.hexdigest()
 
 
@@ -86,12 +86,7 @@ def _read(archive: TorchArchive, locate: Locate) -> SpecializedRepMode:
     return net
 
 
-def write(
-    net: SpecializedRepMode,
-    path: Path,
-    precision: str,  # noqa: ARG001 - formats are written alike
-    calibration: Sequence[Tensor] | None,  # noqa: ARG001
-) -> None:
+def write(net: SpecializedRepMode, path: Path) -> None:
     """Write a net's weights."""
     save_network(net, path)
 

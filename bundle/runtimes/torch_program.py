@@ -22,12 +22,7 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 
 
 @torch.no_grad()
-def write(
-    net: SpecializedRepMode,
-    path: Path,
-    precision: str,  # noqa: ARG001 - formats are written alike
-    calibration: Sequence[Tensor] | None,  # noqa: ARG001
-) -> None:
+def write(net: SpecializedRepMode, path: Path) -> None:
     """Write an exported program, of one window of any Z, Y and X from 32 voxels on."""
     with quiet_export():
         program = torch.export.export(net, (torch.zeros(EXAMPLE_SHAPE),), dynamic_shapes=(dynamic_axes(),))

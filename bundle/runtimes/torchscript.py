@@ -15,12 +15,7 @@ from bundle.network import SpecializedRepMode
 from bundle.runtimes.state_dict import extra_files, read_archived_net
 
 
-def write(
-    net: SpecializedRepMode,
-    path: Path,
-    precision: str,  # noqa: ARG001 - formats are written alike
-    calibration: Sequence[Tensor] | None,  # noqa: ARG001
-) -> None:
+def write(net: SpecializedRepMode, path: Path) -> None:
     """Write a scripted net."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export: the format .pt2
