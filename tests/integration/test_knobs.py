@@ -20,9 +20,7 @@ def typed(monkeypatch, tmp_path):
     overlay = tmp_path / "overlay.yaml"
 
     def type_words(*words, config="inference.yaml", show=("input",), over=()):
-        overlay.write_text(
-            f"run:\n- $print(*map(repr, [{', '.join('@' + name for name in show)}]), sep='\\n')\n"
-        )
+        overlay.write_text(f"run:\n- $print(*map(repr, [{', '.join('@' + name for name in show)}]), sep='\\n')\n")
         files = "--config_file=" + str([*(str(CONFIGS / name) for name in (config, *over)), str(overlay)])
         arguments = ["run", files, "--logging_file=False", *words]
         monkeypatch.setattr(sys, "argv", ["/x/monai/bundle/__main__.py", *arguments])
