@@ -115,11 +115,6 @@ class StackChecker:
     def _check_seen(self, stack: LabelledStack, volumes: Sequence[Volume]) -> None:
         """Refuse a stack whose image or target was there before."""
         digests = [hashlib.sha256(volume.tobytes()).hexdigest() for volume in volumes]
-        if digests[0] == digests[1]:
-            raise BundleError(
-                f"The image {stack.image} and its target {stack.target} hold the same voxels; name another file or "
-                "--target_channel."
-            )
         for what, digest, path in zip(("image", "target"), digests, (stack.image, stack.target), strict=True):
             if digest in self.seen:
                 raise BundleError(f"The {what} {path} is a copy of {self.seen[digest]}; leave one of them away.")

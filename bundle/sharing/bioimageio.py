@@ -93,7 +93,7 @@ def _write_weights(net: SpecializedRepMode, folder: Path) -> None:
     state = {name: value for name, value in net.state_dict().items() if isinstance(value, Tensor) and "." in name}
     torch.save(state, folder / "weights.pt")
     (folder / ARCHITECTURE.name).write_bytes(ARCHITECTURE.read_bytes())
-    torchscript.write(net, folder / "weights.ts", "fp32", None)
+    torchscript.write(net, folder / "weights.ts")
     open_axes = {0: torch.export.Dim("batch"), **dynamic_axes()}
     (folder / "weights.onnx").write_bytes(build_onnx(net, (2, 1, 2 * DIVISOR, 3 * DIVISOR, 4 * DIVISOR), open_axes))
 
