@@ -63,6 +63,35 @@ result = unittest.TextTestRunner(stream=sys.stdout).run(tests)
 assert result.wasSuccessful() and result.testsRun == 3 and not result.skipped
 print("\\nall gates passed")
 """
+UTILS = '''"""What the zoo's ci/unit_tests/utils.py gives to tests on several GPUs, for the tests of this bundle."""
+
+import os
+import subprocess
+import sys
+
+from monai.bundle import ConfigParser
+
+
+def export_config_and_run_mgpu_cmd(config_file, meta_file, override_dict, output_path, logging_file=None, ngpu=2):
+    """Write one config of several and what is overridden, and have torchrun run it, with the bundle on its path."""
+    parser = ConfigParser()
+    parser.read_config(config_file)
+    parser.update(override_dict)
+    parser.export_config_file(parser.config, output_path, indent=4)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes=1", f"--nproc_per_node={ngpu}"]
+    run = ["-m", "monai.bundle", "run", "--config_file", output_path, "--meta_file", meta_file]
+    environment = {**os.environ, "PYTHONPATH": override_dict["bundle_root"]}
+    subprocess.check_call([*torchrun, *run, "--logging_file", logging_file], env=environment)
+'''
+DISTRIBUTED = """
+import sys, unittest
+sys.path.append("ci/unit_tests")
+unittest.defaultTestLoader.testNamePatterns = ["*.test_train_*"]  # prediction by torchrun: test_many_processes.py
+tests = unittest.defaultTestLoader.loadTestsFromName(f"test_{sys.argv[1]}_dist")
+result = unittest.TextTestRunner(stream=sys.stdout).run(tests)
+assert result.wasSuccessful() and result.testsRun == 1 and not result.skipped
+print("\\ntrained by several processes")
+"""
 OUTSIDE = """
 import os, sys
 import torch
@@ -104,17 +133,31 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package
 
 
+def put_into_zoo(packed: Path, zoo: Path) -> Path:
+    """Unpack the bundle and copy its unit tests to where the zoo has them; the bundle's folder there is given."""
+    shutil.copytree(
+        ROOT / "tests" / "model_zoo", zoo / "ci" / "unit_tests", ignore=shutil.ignore_patterns("conftest.py")
+    )
+    return unpack(packed / f"{packed.name}.zip", zoo / "models")
+
+
 def test_the_zoos_gates_and_unit_tests_pass_on_the_packed_bundle(packed: Path, tmp_path: Path) -> None:
-    root = unpack(packed / f"{packed.name}.zip", tmp_path / "models")
+    root = put_into_zoo(packed, tmp_path)
     (tmp_path / "models" / "model_info.json").write_text(json.dumps({f"{NAME}_v0.0.1": {}}))
-    (tmp_path / "ci" / "unit_tests").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "model_zoo" / f"test_{NAME}.py", tmp_path / "ci" / "unit_tests")
     if SCHEMA.is_file():
         (root / "eval").mkdir()
         shutil.copy(SCHEMA, root / "eval" / "schema.json")
     result = run_elsewhere(GATES, tmp_path, NAME)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("all gates passed\n")
+
+
+def test_the_zoos_training_on_several_gpus_passes_on_the_packed_bundle(packed: Path, tmp_path: Path) -> None:
+    put_into_zoo(packed, tmp_path)
+    (tmp_path / "ci" / "unit_tests" / "utils.py").write_text(UTILS)
+    result = run_elsewhere(DISTRIBUTED, tmp_path, NAME)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("trained by several processes\n")
 
 
 def test_the_packed_bundle_is_driven_from_outside_beside_another_of_its_packages_name(

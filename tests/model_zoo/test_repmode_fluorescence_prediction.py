@@ -29,23 +29,28 @@ def check_workflow(workflow: ConfigWorkflow) -> None:
     workflow.finalize()
 
 
+def write_dataset(folder: str) -> None:
+    """Write small stacks of noise with a dataset.csv: four for training, two for validation, two for the test."""
+    random = np.random.default_rng(0)
+    rows = [["split", "task", "image", "image_channel", "target", "target_channel"]]
+    for number in range(8):
+        name, task = f"{number}.ome.tiff", ["dna", "zo1"][number % 2]
+        split = ["train", "train", "train", "train", "validation", "validation", "test", "test"][number]
+        metadata = {"axes": "CZYX", "PhysicalSizeX": 0.29, "PhysicalSizeY": 0.29, "PhysicalSizeZ": 0.29}
+        units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
+        stack = random.normal(1000, 50, (2, 16, 32, 32)).astype(np.uint16)
+        tifffile.imwrite(os.path.join(folder, name), stack, metadata={**metadata, **units})
+        rows.append([split, task, name, "0", name, "1"])
+    with open(os.path.join(folder, "dataset.csv"), "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
 @unittest.skipUnless(os.path.isdir(BUNDLE_ROOT), "this is not the root of a model zoo with this bundle in it")
 class TestRepModeFluorescencePrediction(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = tempfile.mkdtemp()
         sys.path = [BUNDLE_ROOT, *sys.path]
-        random = np.random.default_rng(0)
-        self.rows = [["split", "task", "image", "image_channel", "target", "target_channel"]]
-        for number in range(8):
-            name, task = f"{number}.ome.tiff", ["dna", "zo1"][number % 2]
-            split = ["train", "train", "train", "train", "validation", "validation", "test", "test"][number]
-            metadata = {"axes": "CZYX", "PhysicalSizeX": 0.29, "PhysicalSizeY": 0.29, "PhysicalSizeZ": 0.29}
-            units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
-            stack = random.normal(1000, 50, (2, 16, 32, 32)).astype(np.uint16)
-            tifffile.imwrite(os.path.join(self.folder, name), stack, metadata={**metadata, **units})
-            self.rows.append([split, task, name, "0", name, "1"])
-        with open(os.path.join(self.folder, "dataset.csv"), "w", newline="") as file:
-            csv.writer(file).writerows(self.rows)
+        write_dataset(self.folder)
 
     def tearDown(self) -> None:
         shutil.rmtree(self.folder)

@@ -40,7 +40,10 @@ def test_the_cards_header_is_valid_and_its_links_lead_to_files(contents):
     metrics = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert metrics == json.loads(contents[METADATA])["eval_metrics"]
     header, text = contents["README.md"].decode().removeprefix("---\n").split("\n---\n", 1)
-    assert "monai" in yaml.safe_load(header)["tags"]
+    fields = yaml.safe_load(header)
+    assert set(fields) == {"library_name", "license", "model-index", "pipeline_tag", "tags"}
+    assert "monai" in fields["tags"]
+    assert yaml.safe_load(hub.ModelCardData(**fields).to_yaml()) == fields  # it checks the results, too
     assert text.lstrip().startswith("# Model Overview")
     assert "](docs/training.md)" in text
     assert "](https://" in text
