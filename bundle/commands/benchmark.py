@@ -103,8 +103,13 @@ def benchmark(
         overwrite: whether the file may be replaced.
     """
     refuse_existing(Path(output), overwrite)
+    if device not in ("cpu", "cuda"):
+        raise BundleError(f"--device is {device!r}; the benchmark runs on cpu or cuda: give one of them.")
     if device == "cuda" and not torch.cuda.is_available():
         raise BundleError("There is no CUDA device; give --device cpu.")
+    for name, number in (("rounds", rounds), ("base_width", base_width)):
+        if number < 1:
+            raise BundleError(f"--{name} is {number}; give a whole number from 1.")
     measure = {
         "inference": lambda: inference_rows(base_width, check_shape(shape), rounds, device),
         "training": lambda: training_rows(

@@ -48,6 +48,8 @@ def test_variants_are_every_engine_and_precision_that_is_there():
         ({"device": "cuda"}, "--device cpu"),
         ({"shape": [64, 64]}, "shape"),
         ({"part": "training", "patch_size": [16, 64, 60]}, "--patch_size"),
+        ({"device": "mps"}, "--device is 'mps'; the benchmark runs on cpu or cuda"),
+        ({"rounds": 0}, "--rounds is 0; give a whole number from 1"),
     ],
 )
 def test_bad_options_are_one_sentence(tmp_path, monkeypatch, options, found):
