@@ -26,7 +26,7 @@ def voxels(seed, blur):
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return that_saw_images(RepMode(["dna"], base_width=1), steps=10)
+    return that_saw_images(RepMode(["dna"], base_width=2), steps=10)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ NOT_RECORDED = {
     "input", "stack_files", "scene", "timepoint",  # the record names the stack
     "checkpoint",  # it names the weights
     "output_dir", "overwrite", "skip_finished", "output_format", "progress", "verbose",  # the values stay
+    "spread",  # its file is looked for beside the prediction
     "part",  # it shares the stacks out
     "memory_budget", "sw_batch_size", "device",  # the values stay but for rounding
 }  # fmt: skip

@@ -88,7 +88,7 @@ def test_a_run_logs_validates_and_leaves_weights_that_stand_alone(whole_run):
     assert network.target_statistics["dna"][0] == pytest.approx(199.5, abs=1)
     assert network.target_statistics["dna"][1] == pytest.approx(5.4, abs=0.3)
     assert network.known_images is not None
-    assert network.known_images.stacks == 9
+    assert network.known_images.stacks == 8
     assert {value.dtype for value in network.state_dict().values()} <= {torch.float32, torch.int64, torch.uint8}
 
     events = EventAccumulator(str(whole_run / "tensorboard")).Reload()

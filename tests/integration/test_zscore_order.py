@@ -27,10 +27,11 @@ STEPS = {
 def array(tmp_path, monkeypatch):
     """A stack of 0.1 µm in the plane, and a network of 0.29 µm, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    array = np.random.default_rng(0).integers(100, 4000, (1, 4, 30, 30)).astype(np.uint16)
-    write_ome_tiff("cell.ome.tiff", array, spacing=(0.29, 0.1, 0.1), channel_names=["brightfield"])
-    save_network(that_saw_images(RepMode(["dna"], base_width=1)), "model.pt")
-    return array
+    array = np.random.default_rng(0).integers(100, 4000, (2, 4, 30, 30)).astype(np.uint16)
+    write_ome_tiff("cell.ome.tiff", array, spacing=(0.29, 0.1, 0.1), channel_names=["brightfield", "dna"])
+    torch.manual_seed(0)
+    save_network(that_saw_images(RepMode(["dna"], base_width=2)), "model.pt")
+    return array[:1]
 
 
 def prepare(config, order):
@@ -41,7 +42,7 @@ def prepare(config, order):
     parser.update({key: value for key, value in known.items() if key in parser})
     steps = parser.get_parsed_content(STEPS[config])
     last = next(index for index, step in enumerate(steps) if isinstance(step, NormalizeStackd))
-    files = {"image": "cell.ome.tiff", "target": "cell.ome.tiff", "image_channel": 0, "target_channel": 0}
+    files = {"image": "cell.ome.tiff", "target": "cell.ome.tiff", "image_channel": 0, "target_channel": 1}
     return Compose(steps[: last + 1])(files)["image"]
 
 
