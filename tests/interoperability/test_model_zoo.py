@@ -152,6 +152,7 @@ def test_the_zoos_gates_and_unit_tests_pass_on_the_packed_bundle(packed: Path, t
     assert result.stdout.endswith("all gates passed\n")
 
 
+@pytest.mark.soak
 def test_the_zoos_training_on_several_gpus_passes_on_the_packed_bundle(packed: Path, tmp_path: Path) -> None:
     put_into_zoo(packed, tmp_path)
     (tmp_path / "ci" / "unit_tests" / "utils.py").write_text(UTILS)
