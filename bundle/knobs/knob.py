@@ -107,8 +107,17 @@ def _top_block(lines: Sequence[str]) -> list[str]:
 
 
 def configs() -> list[Path]:
-    """List the configs of this bundle that have knobs of their own."""
-    return [path for path in sorted(CONFIGS.glob("*.yaml")) if f"\n{BUNDLE_ROOT}:" in path.read_text(encoding="utf-8")]
+    """List the configs of this bundle that run by themselves."""
+    return [path for path in sorted(CONFIGS.glob("*.yaml")) if _runs_alone(path)]
+
+
+def overlays() -> list[Path]:
+    """List the configs of this bundle that are laid over others."""
+    return [path for path in sorted(CONFIGS.glob("*.yaml")) if not _runs_alone(path)]
+
+
+def _runs_alone(path: Path) -> bool:
+    return f"\n{BUNDLE_ROOT}:" in path.read_text(encoding="utf-8")
 
 
 def overlay_knobs(content: Mapping[str, Any], knobs: Iterable[Knob]) -> tuple[Knob, ...]:
@@ -119,8 +128,7 @@ def overlay_knobs(content: Mapping[str, Any], knobs: Iterable[Knob]) -> tuple[Kn
         knobs: the config's own.
     """
     known = {knob.name for knob in knobs}
-    overlays = [path for path in sorted(CONFIGS.glob("*.yaml")) if path not in configs()]
-    added = [read_knobs(path) for path in overlays]
+    added = [read_knobs(path) for path in overlays()]
     used = [knob for theirs in added if all(knob.name in content for knob in theirs) for knob in theirs]
     return tuple({knob.name: knob for knob in used if knob.name not in known}.values())
 

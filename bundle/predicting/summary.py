@@ -167,7 +167,7 @@ class Summary:
     def _write(self) -> None:
         """Write the table whole, with what other processes have to say; its claim must be held."""
         assert self.path is not None, "a table in memory is not written"
-        self.rows |= {**((_read_table(self.path) or {}) if self.path.exists() else {}), **self._own}
+        self.rows |= {**(_read_table(self.path) or {}), **self._own}
         self._take_over_journals()
         with (
             written_whole(self.path, overwrite=True) as temporary,

@@ -6,7 +6,7 @@ import yaml
 from bundle.errors import BundleError
 from bundle.knobs import Knob, read_knobs
 from bundle.knobs.kinds import find_kind
-from bundle.knobs.knob import configs, list_knobs, overlay_knobs, unknown_option
+from bundle.knobs.knob import configs, list_knobs, overlay_knobs, overlays, unknown_option
 from bundle.runtimes.make import ENGINES
 from bundle.stacks.source import ALL
 from bundle.windows.memory_aware_inferer import QUALITIES
@@ -55,10 +55,7 @@ def test_every_default_is_of_its_knobs_kind(config):
             assert knob.read(knob.default) == knob.default
 
 
-OVERLAYS = [path for path in sorted(Path("configs").resolve().glob("*.yaml")) if path not in configs()]
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+@pytest.mark.parametrize("overlay", overlays(), ids=lambda path: path.name)
 def test_every_default_of_an_overlay_is_of_its_knobs_kind(overlay):
     knobs = read_knobs(overlay)
     assert len(knobs) > 0
