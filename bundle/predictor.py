@@ -176,7 +176,7 @@ class Predictor:
         parser.get_parsed_content("saving").on_window = on_window
         parser.get_parsed_content("evaluator").run()
         run: PredictionRun = parser.get_parsed_content("prediction_run")
-        return [run.outputs(path)[0] for path in run.inputs]
+        return [run.outputs.of(path)[0] for path in run.inputs]
 
     def _predict_array(self, knobs: dict[str, Any], on_window: OnWindow | None) -> Prediction:
         parser = self._parser(knobs)

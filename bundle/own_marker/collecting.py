@@ -9,8 +9,8 @@ from bundle.datasets.manifest import SPLITS
 from bundle.datasets.table import listed_file, read_table
 from bundle.errors import BundleError
 from bundle.own_marker.pairing import pair_names
-from bundle.predicting.inputs import stem
-from bundle.predicting.prediction_run import TABLE_SUFFIXES, find_stacks
+from bundle.predicting.inputs import TABLE_SUFFIXES, find_stacks
+from bundle.predicting.outputs import stem
 from bundle.stacks.formats.ome_zarr import plate_fields
 from bundle.stacks.reader import FileReader
 from bundle.stacks.source import ALL, StackSource, choose_sources

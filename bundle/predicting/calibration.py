@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bundle.predicting.prediction_run import find_stacks
+from bundle.predicting.inputs import find_stacks
 from bundle.runtimes.quantization import calibration_windows
 
 

@@ -1,27 +1,23 @@
-"""One run over one or many stacks: which files go in, where their predictions go, and which of them failed."""
+"""One run over one or many stacks: which are to be predicted, which this process takes, and which of them failed."""
 
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from bundle.claims import CLAIMS, Claims
-from bundle.datasets.table import listed_file, read_table
 from bundle.errors import BundleError, find_file_fault
 from bundle.files import remove
-from bundle.predicting.inputs import matching, name_outputs, stem
-from bundle.predicting.output_format import OUTPUT_FORMATS, OutputFormat, check_output_format, output_format
+from bundle.predicting.inputs import find_stacks
+from bundle.predicting.outputs import Outputs
 from bundle.predicting.record import describe, describe_origin
 from bundle.predicting.sharing import Part, share
 from bundle.predicting.summary import Summary
-from bundle.stacks.file_series import is_series
-from bundle.stacks.formats.array import is_lent
-from bundle.stacks.formats.ome_zarr import field_place, plate_fields
-from bundle.stacks.formats.plate_writer import complete_plate
-from bundle.stacks.formats.series import AUTO, join_files, planes_glob, stack_of_files
+from bundle.stacks.formats.ome_zarr import plate_fields
+from bundle.stacks.formats.series import AUTO
 from bundle.stacks.reader import FileReader
 from bundle.stacks.source import StackSource, choose_sources
 from bundle.stacks.stack import StackReader
@@ -29,110 +25,8 @@ from bundle.windows.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = FileReader.suffixes
-FILE_COLUMNS = ("image", "file")
-TABLE_SUFFIXES = (".csv", ".tsv")
 SUMMARY_NAME = "summary.csv"
-PREVIEW_ENDING = "_pred.png"
-STATISTICS_ENDING = "_pred.json"
-PLATES = "ome-zarr"  # the format that has them
-UNFINISHED_ENDING = "_pred.unfinished"
 STATE = "state.json"  # in the folder of an unfinished prediction
-OUTPUT_ENDINGS = (
-    *(ending for form in OUTPUT_FORMATS.values() for ending in (form.ending, form.spread_ending)),
-    PREVIEW_ENDING,
-    STATISTICS_ENDING,
-)
-
-
-def find_stacks(
-    source: str | Path | Sequence[str | Path], knob: str = "input", stack_files: str | bool | None = AUTO
-) -> list[Path]:
-    """List the files that a user means.
-
-    A folder and a glob follow the same rules: they give their visible stacks, in order of name, without predictions of
-    an earlier run; a glob that matches folders alone gives theirs. What is named itself is taken as it is.
-
-    Args:
-        source: a file, a folder, a glob such as "day1/*.tif" (see `matching`), a CSV (see `read_file_list`), or a list
-            of these.
-        knob: by which name the user gave it, for errors.
-        stack_files: which files of a folder are the slices of one stack: a glob such as "*.tif"; "auto" = those
-            that `join_files` recognises; "none" = each file is a stack.
-
-    Raises:
-        BundleError: nothing is there; or as `join_files` and `stack_of_files`.
-    """
-    if not isinstance(source, (str, Path)):
-        found = [path for part in source for path in find_stacks(part, knob, stack_files)]
-        if not found:
-            raise BundleError(f"The list of inputs is empty; give --{knob} a file, a folder, a glob or a CSV.")
-        return list({path.absolute(): path for path in found}.values())
-    if is_lent(Path(source)):
-        return [Path(source)]
-    path = Path(source).expanduser()
-    reads_folder = FileReader().reads_folder
-    if path.is_dir() and not reads_folder(path):
-        return _stacks_of([path], stack_files) or _refuse_empty(path, knob)
-    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
-        return read_file_list(path)
-    if path.exists() or is_series(path):
-        if path.is_file() and planes_glob(stack_files) not in (None, AUTO):
-            raise BundleError(f"--stack_files {stack_files} is for folders, and {path} is a file; give its folder.")
-        return [path]
-    matches = matching(path, reads_folder)
-    found = join_files(_stacks_among(matches), planes_glob(stack_files) == AUTO)
-    stacks = found or _stacks_of([match for match in matches if match.is_dir()], stack_files)
-    if not stacks:
-        found_instead = f" ({len(matches)} other files and folders match)" if matches else ""
-        raise BundleError(
-            f"The input {source} is not there{found_instead}; give --{knob} a file, a folder or a glob that matches "
-            f"stacks ({', '.join(SUFFIXES)})."
-        )
-    return stacks
-
-
-def _refuse_empty(folder: Path, knob: str) -> list[Path]:
-    """Say that a folder holds no stack, and how to name those of the folders in it."""
-    deeper = f'"{folder}/**/*" for those of the folders in it' if any(map(Path.is_dir, folder.iterdir())) else "another"
-    raise BundleError(f"The folder {folder} holds no stack ({', '.join(SUFFIXES)}); give --{knob} {deeper}.")
-
-
-def read_file_list(table: Path) -> list[Path]:
-    """List the stacks that a CSV names in its column `image` or `file`, relative to the CSV, each of them once.
-
-    Raises:
-        BundleError: it has no such column or no row, or as `read_table`.
-    """
-    header, rows = read_table(table, FILE_COLUMNS)
-    column = next((name for name in FILE_COLUMNS if rows and name in header), None)
-    if column is None:
-        raise BundleError(f"{table} has no row with a column 'image' or 'file'; name the stacks in such a column.")
-    return list(dict.fromkeys(listed_file(table, row.cells[column]) for row in rows if row.cells[column]))
-
-
-def _stacks_among(paths: Iterable[Path]) -> list[Path]:
-    """Give the visible stacks among files and folders that are not themselves predictions, in order of name."""
-    return sorted(path for path in paths if _is_stack(path))
-
-
-def _stacks_of(folders: Sequence[Path], stack_files: str | bool | None) -> list[Path]:
-    """Give the stacks of folders, those of several files once."""
-    glob = planes_glob(stack_files)
-    if glob in (None, AUTO):
-        return [path for folder in folders for path in join_files(_stacks_among(folder.iterdir()), glob == AUTO)]
-    found = [path for folder in folders for path in stack_of_files(folder, str(glob))]
-    if folders and not found:
-        raise BundleError(f"No file of {folders[0]} matches --stack_files {glob}; give the glob of the planes' names.")
-    return found
-
-
-def _is_stack(path: Path) -> bool:
-    name = path.name.lower()
-    hidden_or_made = name.startswith(".") or name.endswith(OUTPUT_ENDINGS)
-    if hidden_or_made:
-        return False
-    return (name.endswith(SUFFIXES) and path.is_file()) or FileReader().reads_folder(path)
 
 
 class PredictionRun:
@@ -155,7 +49,7 @@ class PredictionRun:
     Attributes:
         inputs: the stacks; where a scene or time point was chosen, the path says it, see `StackSource`.
         pending: those that are to be predicted, not being finished.
-        names: what the outputs of each are called, see `name_outputs`.
+        outputs: where the prediction of each goes.
         made_with: descriptions of what predictions depend on besides their files, see `make_with`.
 
     Raises:
@@ -177,15 +71,13 @@ class PredictionRun:
         part: str | None = None,
         spread: bool = False,
     ) -> None:
-        self.keeps_spread = spread
         self.part = Part.parse(part)
-        self.output_format = check_output_format(output_format)
         files = find_stacks(inputs, stack_files=stack_files)
         count = (reader or FileReader()).count_timepoints
         sources = (choose_sources(file, scene, timepoint, count, plate_fields) for file in files)
         self.inputs = [Path(str(source)) for chosen in sources for source in chosen]
-        self.names = name_outputs(self.inputs)
         self.output_dir = Path(output_dir).expanduser()
+        self.outputs = Outputs(self.inputs, self.output_dir, output_format, spread)
         self.overwrite = overwrite
         self.failures: dict[Path, str] = {}
         self.skip_finished = skip_finished
@@ -195,65 +87,6 @@ class PredictionRun:
         self.pending = list(self.inputs)
         self.summary = Summary(self.output_dir / SUMMARY_NAME if len(self.inputs) > 1 else None)
         self.claims = Claims(self.output_dir / CLAIMS)
-
-    def outputs(self, path: str | Path) -> tuple[Path, Path, Path]:
-        """The files of one input's prediction: volume (in the run's format), preview (PNG) and statistics (JSON)."""
-        volume = self._volume(path, output_format(path, self.output_format))
-        return volume, self._output(path, PREVIEW_ENDING), self._output(path, STATISTICS_ENDING)
-
-    def spread(self, path: str | Path) -> Path | None:
-        """The file of the spread of one input's prediction, in the run's format; None where there is to be none."""
-        form = output_format(path, self.output_format)
-        return self._volume(path, form, form.spread_ending) if self.keeps_spread else None
-
-    def unfinished(self, path: str | Path) -> Path:
-        """The hidden folder in which one input's prediction is made block by block."""
-        place = self._output(path, UNFINISHED_ENDING)
-        return place.with_name(f".{place.name}")
-
-    def _volume(self, path: str | Path, form: OutputFormat, ending: str | None = None) -> Path:
-        """The volume of one input's prediction; as OME-Zarr, those of a plate's fields are a plate as well."""
-        ending = ending or form.ending
-        place = self._plate(path, ending) if form is OUTPUT_FORMATS[PLATES] else None
-        return self._output(path, ending) if place is None else place[0] / place[1]
-
-    def _plate(self, path: str | Path, ending: str) -> tuple[Path, str] | None:
-        """The plate of the predictions of a plate's fields, and the place in it of one; None for any other input."""
-        place = field_place(Path(path)) if StackSource.parse(path).path == Path(path) else None
-        if place is None:
-            return None
-        plate, field = place
-        return self._output(path, "").with_name(f"{stem(plate)}{ending}"), field
-
-    def complete_plate(self, path: str | Path) -> None:
-        """Write the metadata of the plate that the prediction of a field stands in; nothing for any other input."""
-        form = output_format(path, self.output_format)
-        endings = (form.ending, form.spread_ending)[: 1 + self.keeps_spread] if form is OUTPUT_FORMATS[PLATES] else ()
-        for place in filter(None, (self._plate(path, ending) for ending in endings)):
-            complete_plate(place[0], stem(place[0]))
-
-    def volume_name(self, path: str | Path, volume: Path | None = None) -> str:
-        """What one input's record calls its volume, or another of its: the name, of a plate's field the whole place."""
-        volume = volume or self.outputs(path)[0]
-        return volume.name if self._output(path, "").parent == volume.parent else "/".join(volume.parts[-4:])
-
-    def _output(self, path: str | Path, ending: str) -> Path:
-        return self.output_dir / f"{self.names.get(Path(path), Path(stem(path)))}{ending}"
-
-    def volumes(self, path: str | Path) -> list[Path]:
-        """The volumes of one input's earlier predictions that are there, of whatever format, and their spreads."""
-        volumes = [self._volume(path, form) for form in OUTPUT_FORMATS.values()]
-        return [volume for volume in volumes if volume.exists()] + self._spreads(path)
-
-    def _spreads(self, path: str | Path) -> list[Path]:
-        """The files of earlier spreads that are there."""
-        files = (self._volume(path, form, form.spread_ending) for form in OUTPUT_FORMATS.values())
-        return [file for file in files if file.exists()]
-
-    def remove_volumes(self, path: str | Path) -> None:
-        """Remove the volumes of one input's earlier predictions, see `volumes`."""
-        for volume in self.volumes(path):
-            remove(volume)
 
     def make_with(self, **parts: Any) -> None:
         """Take note of the objects that predictions depend on besides their files, as they are now.
@@ -269,32 +102,36 @@ class PredictionRun:
 
     def is_finished(self, path: Path) -> bool:
         """Tell whether volume, preview and statistics of an input are there, alone, and made from the same."""
-        volume, preview, statistics = self.outputs(path)
-        expected = [file for file in (volume, self.spread(path)) if file is not None]
+        volume, preview, statistics = self.outputs.of(path)
+        expected = [file for file in (volume, self.outputs.spread(path)) if file is not None]
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
-            there = preview.exists() and self.volumes(path) == expected
-            return bool(there and record["volume"] == self.volume_name(path) and record["origin"] == self.origin(path))
+            there = preview.exists() and self.outputs.volumes(path) == expected
+            return bool(
+                there and record["volume"] == self.outputs.volume_name(path) and record["origin"] == self.origin(path)
+            )
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
     def is_published(self, path: Path) -> bool:
         """Tell whether the volume of an input stands under its final name, which it takes last."""
-        return self.outputs(path)[0].exists()
+        return self.outputs.of(path)[0].exists()
 
     def is_interrupted(self, path: str | Path) -> bool:
         """Tell whether all that stands of an input is what a run like this left that was killed while naming files."""
-        statistics = self.outputs(path)[2]
+        statistics = self.outputs.of(path)[2]
         try:
             record = json.loads(statistics.read_text(encoding="utf-8"))
-            return self.volumes(path) == self._spreads(path) and bool(record["origin"] == self.origin(path))
+            return self.outputs.volumes(path) == self.outputs.spreads(path) and bool(
+                record["origin"] == self.origin(path)
+            )
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
     def remove_leftovers(self, path: str | Path) -> None:
         """Remove what `is_interrupted` tells of."""
         if not self.overwrite and self.is_interrupted(path):
-            for file in (*self.outputs(path)[1:], *self._spreads(path)):
+            for file in (*self.outputs.of(path)[1:], *self.outputs.spreads(path)):
                 remove(file)
 
     def cuts_of(self, path: Path) -> tuple[int, int, int] | None:
@@ -302,7 +139,7 @@ class PredictionRun:
         if self.part is None:
             return None
         try:
-            state = json.loads((self.unfinished(path) / STATE).read_text(encoding="utf-8"))
+            state = json.loads((self.outputs.unfinished(path) / STATE).read_text(encoding="utf-8"))
             z, y, x = map(int, state["cuts"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -381,7 +218,7 @@ class PredictionRun:
                     len(self.inputs) - len(self.pending),
                     len(self.inputs),
                 )
-        standing = [(path, [*self.volumes(path), *self.outputs(path)[1:]]) for path in self.pending]
+        standing = [(path, [*self.outputs.volumes(path), *self.outputs.of(path)[1:]]) for path in self.pending]
         present = [output for path, outputs in standing for output in outputs if self._is_in_the_way(path, output)]
         self._refuse_inputs(present)
         if present and not self.overwrite:
@@ -402,7 +239,7 @@ class PredictionRun:
         self.summary.read()
         for path in self.inputs:
             if path not in self.pending and str(path) not in self.summary.rows:
-                self.summary.recover(str(path), self.outputs(path)[2])
+                self.summary.recover(str(path), self.outputs.of(path)[2])
         if self.part is not None:
             with tempfile.NamedTemporaryFile(dir=self.output_dir, prefix=".") as file:
                 self._began = Path(file.name).stat().st_mtime_ns  # by the clock of the disk

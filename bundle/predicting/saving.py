@@ -18,7 +18,6 @@ from bundle import __version__
 from bundle.errors import BundleError
 from bundle.files import written_whole
 from bundle.knobs.run_record import find_commit, find_versions
-from bundle.predicting.output_format import output_format
 from bundle.predicting.output_values import UNITS, NotFiniteError, OutputValues
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.preview import PreviewPlanes, draw_planes
@@ -120,7 +119,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         with self._recorded_failures(prediction), contextlib.closing(prediction):
             if path in self.run.failures or not self._is_to_publish(prediction):
                 return
-            form = output_format(path, self.run.output_format)
+            form = self.run.outputs.form(path)
             figure = draw_planes(planes_of(prediction, self.values.tasks), prediction.grid.spacing, path.name)
             source = StackSource.parse(path).path
             keep, keep_spread = (partial(do, form, source=source) for do in (prediction.keep, prediction.keep_spread))
@@ -180,12 +179,12 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             write: writes the volume to a path.
             write_spread: writes the spread, where the run keeps it.
         """
-        volume, preview, statistics = self.run.outputs(path)
-        form = output_format(path, self.run.output_format)
+        volume, preview, statistics = self.run.outputs.of(path)
+        form = self.run.outputs.form(path)
         self.run.remove_leftovers(path)
         with contextlib.ExitStack() as unfinished:
             hidden_volume = unfinished.enter_context(form.whole(volume, self.run.overwrite))
-            spread = self.run.spread(path)
+            spread = self.run.outputs.spread(path)
             if spread is not None and write_spread is not None:
                 write_spread(unfinished.enter_context(form.whole(spread, self.run.overwrite)))
             hidden_preview, hidden_statistics = (
@@ -196,8 +195,8 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             figure.savefig(hidden_preview, dpi=100)
             write(hidden_volume)
             if self.run.overwrite:
-                self.run.remove_volumes(path)
-        self.run.complete_plate(path)
+                self.run.outputs.remove_volumes(path)
+        self.run.outputs.complete_plate(path)
         logger.info("%s -> %s (with its .png and .json)", path, volume)
 
     def record(self, prediction: StackPrediction) -> dict[str, Any]:
@@ -206,7 +205,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         mean, std = light.statistics.used
         return {
             "input": str(prediction.path),
-            "volume": self.run.volume_name(prediction.path),
+            "volume": self.run.outputs.volume_name(prediction.path),
             "input_channel": light.name,
             "input_axes": prediction.metadata["axes"],
             "input_shape_zyx": list(light.own.shape),
@@ -236,13 +235,13 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
 
     def _spread_record(self, prediction: StackPrediction) -> dict[str, Any]:
         """Give what the JSON file says of the spread; nothing where there is none."""
-        file = self.run.spread(prediction.path)
+        file = self.run.outputs.spread(prediction.path)
         if file is None:
             return {}
         channels = [channel.describe() for channel in prediction.spread_channels]
         return {
             "spread": {
-                "volume": self.run.volume_name(prediction.path, file),
+                "volume": self.run.outputs.volume_name(prediction.path, file),
                 "channels": channels,
                 "of_views": self.inferer.views,
             }

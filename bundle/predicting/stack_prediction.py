@@ -17,7 +17,7 @@ from tqdm import tqdm
 from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
 from bundle.predicting.blocks import Block, BlockCost, BlockPlan
-from bundle.predicting.output_format import OutputFormat, output_format
+from bundle.predicting.output_format import OutputFormat
 from bundle.predicting.output_values import OutputValues, StoredChannel, describe_file
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.sharing import share
@@ -321,7 +321,7 @@ class StackOpener:
         self, path: Path, light: TransmittedLight, grid: Grid, blocks: Sequence[Block], memory: int
     ) -> VolumeOnDisk:
         """Measure a stack of several blocks, or take what an interrupted run has measured."""
-        volume = VolumeOnDisk(self.run.unfinished(path), self.run.origin(path), self.run.overwrite)
+        volume = VolumeOnDisk(self.run.outputs.unfinished(path), self.run.origin(path), self.run.overwrite)
         self._announce(path, grid, blocks, memory, volume)
         if "statistics" in volume.state:
             light.statistics = ImageStatistics.from_json(volume.state["statistics"])
@@ -334,7 +334,7 @@ class StackOpener:
         """Say what the prediction will take, and stop if the disk cannot hold it."""
         whole = self.values.bytes_per_voxel * math.prod(grid.shape)
         done = volume.voxels_done
-        room = output_format(path, self.run.output_format).room
+        room = self.run.outputs.form(path).room
         disk = int(whole * room - self.values.bytes_per_voxel * done)
         free = shutil.disk_usage(self.run.output_dir).free
         logger.info(

@@ -1,16 +1,15 @@
 """Statistics that describe how a brightfield stack looks, to compare a simulated stack with a real one."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+
+from bundle.preprocessing.image_features import BAND_EDGES, band_power, z_correlation
 
 LAGS = (1, 2, 4, 8)  # slices
-BAND_EDGES = (0.0, 0.03, 0.08, 0.16, 0.3, np.inf)  # cycles per pixel
 
 
 @dataclass(frozen=True)
@@ -30,42 +29,9 @@ class StackStatistics:
 REAL_BRIGHTFIELD = StackStatistics((0.808, 0.684, 0.485, 0.249), (0.020, 0.178, 0.317, 0.296, 0.189))
 
 
-def z_correlation(stack: npt.NDArray[Any], lags: Sequence[int] = LAGS) -> tuple[float, ...]:
-    """Return the Pearson correlation of slices z and z + lag, averaged over z, for each lag.
-
-    Args:
-        stack: array (Z, Y, X).
-        lags: distances in slices; a lag that the stack is too thin for gives NaN.
-    """
-    slices = stack.reshape(len(stack), -1).astype(np.float64)
-    slices = slices - slices.mean(axis=1, keepdims=True)
-    slices /= np.linalg.norm(slices, axis=1, keepdims=True)
-    return tuple(
-        float(np.einsum("zi,zi->z", slices[:-lag], slices[lag:]).mean()) if lag < len(slices) else float("nan")
-        for lag in lags
-    )
-
-
-def band_power(stack: npt.NDArray[Any], edges: Sequence[float] = BAND_EDGES) -> tuple[float, ...]:
-    """Return the fraction of power in each radial frequency band of the slices' mean 2D power spectrum.
-
-    Each slice's mean is removed; no window is applied.
-
-    Args:
-        stack: array (Z, Y, X).
-        edges: limits of the bands in cycles per pixel, ascending.
-    """
-    slices = stack.astype(np.float64)
-    slices = slices - slices.mean(axis=(1, 2), keepdims=True)
-    power = (np.abs(fft.fft2(slices)) ** 2).mean(axis=0)
-    frequency = np.hypot(fft.fftfreq(stack.shape[1])[:, None], fft.fftfreq(stack.shape[2])[None, :])
-    total, _ = np.histogram(frequency, bins=np.asarray(edges), weights=power)
-    return tuple(float(value) for value in total / power.sum())
-
-
 def measure_stack(stack: npt.NDArray[Any]) -> StackStatistics:
     """Return the statistics of a brightfield stack (Z, Y, X)."""
-    return StackStatistics(z_correlation(stack), band_power(stack))
+    return StackStatistics(z_correlation(stack, LAGS), band_power(stack))
 
 
 def comparison_table(simulated: StackStatistics, real: StackStatistics = REAL_BRIGHTFIELD) -> str:

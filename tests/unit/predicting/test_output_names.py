@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bundle.errors import BundleError
-from bundle.predicting.inputs import name_outputs, stem
+from bundle.predicting.outputs import name_outputs, stem
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bundle.errors import BundleError
-from bundle.predicting.prediction_run import PredictionRun, find_stacks
+from bundle.predicting.inputs import find_stacks
+from bundle.predicting.prediction_run import PredictionRun
 from bundle.windows.inferer import WindowInferer
 
 
@@ -92,7 +93,7 @@ def test_each_scene_and_timepoint_is_a_stack_of_its_own(folder):
     run = PredictionRun([folder / "b.tif", folder / "sub" / "x.npz"], folder / "out", scene="all", timepoint="all")
     expected = ["b.tif", *(f"x.npz[scene={scene},timepoint={point}]" for scene, point in ((0, 0), (0, 1), (1, 0)))]
     assert names(run.inputs) == expected  # b.tif is empty: reading it will say so
-    assert run.outputs(run.inputs[2])[1] == folder / "out" / "x_s000_t001_pred.png"
+    assert run.outputs.of(run.inputs[2])[1] == folder / "out" / "x_s000_t001_pred.png"
     run.check()
     chosen = PredictionRun(folder / "sub" / "x.npz", folder / "out", scene=1)
     assert names(chosen.inputs) == ["x.npz[scene=1]"]
@@ -100,8 +101,8 @@ def test_each_scene_and_timepoint_is_a_stack_of_its_own(folder):
 
 def test_outputs_stand_in_the_output_folder(folder):
     run = PredictionRun(folder / "a.ome.tiff", folder / "out")
-    assert names(run.outputs("x/a.ome.tiff")) == ["a_pred.ome.tiff", "a_pred.png", "a_pred.json"]
-    assert {path.parent for path in run.outputs("x/a.ome.tiff")} == {folder / "out"}
+    assert names(run.outputs.of("x/a.ome.tiff")) == ["a_pred.ome.tiff", "a_pred.png", "a_pred.json"]
+    assert {path.parent for path in run.outputs.of("x/a.ome.tiff")} == {folder / "out"}
 
 
 def test_existing_outputs_are_refused_before_anything_is_done(folder):
@@ -121,7 +122,7 @@ def test_inputs_of_one_name_in_several_folders_have_outputs_in_several_folders(t
         (tmp_path / day / "Pos0").mkdir(parents=True)
         (tmp_path / day / "Pos0" / "img.ome.tif").touch()
     run = PredictionRun(tmp_path / "day*" / "Pos0" / "*.tif", tmp_path / "out")
-    assert [run.outputs(path)[2].relative_to(tmp_path / "out").as_posix() for path in run.inputs] == [
+    assert [run.outputs.of(path)[2].relative_to(tmp_path / "out").as_posix() for path in run.inputs] == [
         "day1/Pos0/img_pred.json",
         "day2/Pos0/img_pred.json",
     ]
@@ -198,7 +199,7 @@ def test_a_prediction_beside_one_of_another_format_is_not_finished(folder):
 
 
 def write_prediction(run, path):
-    volume, preview, statistics = run.outputs(path)
+    volume, preview, statistics = run.outputs.of(path)
     volume.parent.mkdir(exist_ok=True)
     volume.touch()
     preview.touch()
@@ -235,7 +236,7 @@ def test_a_prediction_from_something_else_is_not_finished(folder):
 def test_a_prediction_that_lacks_a_file_is_not_finished(folder, number):
     run = make_run(folder)
     write_prediction(run, folder / "b.tif")
-    run.outputs(folder / "b.tif")[number].unlink()
+    run.outputs.of(folder / "b.tif")[number].unlink()
     assert not run.is_finished(folder / "b.tif")
 
 

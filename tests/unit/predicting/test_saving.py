@@ -59,7 +59,7 @@ def test_volume_preview_and_statistics(tmp_path, save, light, scores):
     run = PredictionRun(tmp_path / "cell.tif", tmp_path / "out")
     save(run)
     assert run.failures == {}
-    volume, preview, statistics = run.outputs("cell.tif")
+    volume, preview, statistics = run.outputs.of("cell.tif")
     assert sorted(volume.parent.iterdir()) == sorted([volume, preview, statistics])
     stack = TiffReader().load(volume)
     np.testing.assert_array_equal(stack.array, scores.numpy())
@@ -86,7 +86,7 @@ def test_the_same_prediction_gives_the_same_files(tmp_path, save):
     for name in ("one", "two"):
         run = PredictionRun(tmp_path / "cell.tif", tmp_path / name)
         save(run)
-        contents.append([path.read_bytes() for path in run.outputs("cell.tif")])
+        contents.append([path.read_bytes() for path in run.outputs.of("cell.tif")])
     assert contents[0] == contents[1]
 
 
@@ -136,7 +136,7 @@ def test_what_leads_back_stands_in_the_file_and_in_the_json(tmp_path, save, ligh
     statistics = {"dna": (50, 5), "zo1": (7, 2)}
     save(run, statistics, units="camera", dtype="uint16", include_input=True)
     assert run.failures == {}
-    volume, _, statistics = run.outputs("cell.tif")
+    volume, _, statistics = run.outputs.of("cell.tif")
     record = json.loads(statistics.read_text(encoding="utf-8"))
     stack = FileReader().load(volume)
     assert str(stack.array.dtype) == record["dtype"] == "uint16"

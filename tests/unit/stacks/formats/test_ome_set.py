@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from bundle.errors import BundleError
-from bundle.predicting.prediction_run import find_stacks
+from bundle.predicting.inputs import find_stacks
 from bundle.stacks.formats.ome_set import files_of, join_sets
 from bundle.stacks.reader import FileReader
 from tests.tiff_files import write_micro_manager

@@ -4,7 +4,7 @@ import pytest
 import zarr
 
 from bundle.errors import BundleError
-from bundle.predicting.inputs import stem
+from bundle.predicting.outputs import stem
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.stacks.formats.ome_zarr import OMEZarrReader, plate_fields
 

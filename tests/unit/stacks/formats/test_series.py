@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle.errors import BundleError
-from bundle.predicting.inputs import stem
-from bundle.predicting.prediction_run import PredictionRun, find_stacks
+from bundle.predicting.inputs import find_stacks
+from bundle.predicting.outputs import stem
+from bundle.predicting.prediction_run import PredictionRun
 from bundle.stacks.file_series import is_series, numbered_series, open_series, series_name
 from bundle.stacks.reader import FileReader
 
