@@ -11,7 +11,17 @@ import yaml
 from monai.bundle import ConfigParser
 
 from bundle.errors import BundleError, install_excepthook
-from bundle.knobs.knob import CONFIGS, HELP, Knob, configs, list_knobs, overlay_knobs, read_knobs, unknown_option
+from bundle.knobs.knob import (
+    CONFIGS,
+    HELP,
+    Knob,
+    configs,
+    list_knobs,
+    overlay_knobs,
+    overlays_of,
+    read_knobs,
+    unknown_option,
+)
 from bundle.knobs.words import Words, as_literal, check_loose_words, is_special, monai_words, word_of
 from bundle.log import show_news_only
 
@@ -69,7 +79,7 @@ def check_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> 
         rest = {other: value for other, value in content.items() if other != name}
         if not re.search(rf"@{re.escape(name)}\b", str(rest)):
             others = {path.name: read_knobs(path) for path in configs() if path.name != config}
-            raise unknown_option(name, knobs, config, others)
+            raise unknown_option(name, knobs, config, others, overlays_of(config))
 
 
 def check_other_names(content: dict[str, Any], knobs: Sequence[Knob], config: str) -> None:

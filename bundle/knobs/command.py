@@ -2,12 +2,13 @@
 
 import ast
 import importlib
+import itertools
 import logging
 import re
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 
 from bundle.errors import BundleError
-from bundle.knobs.knob import CONFIGS, Knob, read_knobs, read_purpose
+from bundle.knobs.knob import CONFIGS, Knob, overlays_of, read_knobs, read_purpose
 
 ARGUMENT = re.compile(r"^(?P<name>\w+): (?P<text>(?:.+)(?:\n[ ]+.+)*)", re.MULTILINE)
 KINDS_OF_TYPES = {"bool": "flag", "int": "whole number", "float": "number"}
@@ -38,6 +39,15 @@ class Command(ABC):
     def knobs(self) -> tuple[Knob, ...]:
         """What it takes."""
 
+    @property
+    def addable(self) -> Mapping[str, tuple[Knob, ...]]:
+        """What else it takes, by the name of the config that adds it."""
+        return {}
+
+    def extended(self, words: Sequence[str]) -> "Command":  # noqa: ARG002
+        """Give the command with the knobs that the typed words add to it."""
+        return self
+
     @abstractmethod
     def start(self, values: Mapping[str, Any]) -> None:
         """Do it, with the values of some knobs."""
@@ -49,9 +59,11 @@ class ConfigCommand(Command):
 
     Attributes:
         config: the config's name, such as "inference.yaml".
+        overlays: names of the bundle's configs that are laid over it.
     """
 
     config: str
+    overlays: tuple[str, ...] = ()
 
     @property
     def purpose(self) -> str:
@@ -60,11 +72,23 @@ class ConfigCommand(Command):
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
-        """The knobs at the config's top, and one for configs that are laid over it."""
-        overlays = (
-            f"YAML files laid over {self.config}, with other values or other parts: your own, or the bundle's by name"
+        """The knobs at the top of the config and its overlays, and one for configs that are laid over it."""
+        text = (
+            f"YAML files laid over {self.config}, with other values or other parts: your own, or the bundle's by name "
+            f"({', '.join(self.addable) or 'there are none'}), whose options are then taken and listed by --help too"
         )
-        return (*read_knobs(CONFIGS / self.config), Knob(OVERLAYS, None, "paths", overlays))
+        laid = [self.addable[name] for name in self.overlays]
+        knobs = {knob.name: knob for each in (read_knobs(CONFIGS / self.config), *laid) for knob in each}
+        return (*knobs.values(), Knob(OVERLAYS, None, "paths", text))
+
+    @property
+    def addable(self) -> Mapping[str, tuple[Knob, ...]]:
+        """The knobs of the bundle's overlays of this config."""
+        return overlays_of(self.config)
+
+    def extended(self, words: Sequence[str]) -> "ConfigCommand":
+        """Give the command with the bundle's overlays that the words name."""
+        return replace(self, overlays=tuple(word for word in _words_behind(OVERLAYS, words) if word in self.addable))
 
     def start(self, values: Mapping[str, Any]) -> None:
         """Run the config."""
@@ -74,6 +98,14 @@ class ConfigCommand(Command):
         from bundle.workflow import run_config  # only now, as it takes MONAI
 
         run_config(self.config, overlays, knobs)
+
+
+def _words_behind(name: str, words: Sequence[str]) -> list[str]:
+    """Give the words that were typed for an option, behind it or, after an equals sign, as a part of it."""
+    option = f"--{name}"
+    begun = next((place for place, word in enumerate(words) if word.partition("=")[0] == option), len(words))
+    first = [word.partition("=")[2] for word in words[begun : begun + 1] if "=" in word]
+    return [*first, *itertools.takewhile(lambda word: not word.startswith("--"), words[begun + 1 :])]
 
 
 def _find_overlay(given: str) -> Path:
@@ -159,8 +191,3 @@ def _kind(annotation: ast.expr | None) -> str:
     if "Sequence[str]" in written:
         return "names"
     return "numbers" if "Sequence[" in written else KINDS_OF_TYPES.get(written.removesuffix(" | None"), "text")
-
-
-def known_elsewhere(commands: Mapping[str, Command], program: str, name: str) -> dict[str, Sequence[Knob]]:
-    """Give the knobs of the other commands, by what these are called."""
-    return {f"{program} {other}": command.knobs for other, command in commands.items() if other != name}

@@ -117,10 +117,11 @@ def read_values(
         BundleError: an option does not exist, its value is not of its kind, or one that is needed is missing.
         SystemExit: help was asked for and is printed.
     """
+    command = command.extended(words)
     knobs = {knob.name: knob for knob in command.knobs}
     parser = command_parser(command, program)
     try:
-        given = vars(parser.parse_args(_plain(words, knobs, program, others or {})))
+        given = vars(parser.parse_args(_plain(words, command, program, others or {})))
     except argparse.ArgumentError as error:
         raise BundleError(_sentence(error, knobs, program)) from error
     typed = {name: [given[name]] if isinstance(given[name], str) else given[name] for name in knobs if name in given}
@@ -131,10 +132,9 @@ def read_values(
     return {name: _read(knobs[name], said) for name, said in typed.items()}
 
 
-def _plain(
-    words: Sequence[str], knobs: Mapping[str, Knob], program: str, others: Mapping[str, Sequence[Knob]]
-) -> list[str]:
+def _plain(words: Sequence[str], command: Command, program: str, others: Mapping[str, Sequence[Knob]]) -> list[str]:
     """Write options as the parser knows them: with underscores, flags with their value, none that does not exist."""
+    knobs = {knob.name: knob for knob in command.knobs}
     plain: list[str] = []
     said: set[str] = set()
     for place, word in enumerate(words):
@@ -148,7 +148,7 @@ def _plain(
         if name not in knobs and positive in knobs and knobs[positive].kind == "flag" and not value:
             name, value = positive, "=false"
         elif name not in knobs:
-            raise unknown_option(name, list(knobs.values()), program, others)
+            raise unknown_option(name, command.knobs, program, others, command.addable)
         elif knobs[name].kind == "flag" and not value and _belongs_elsewhere(following):
             value = "=true"
         if name in said:

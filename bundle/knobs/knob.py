@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import itertools
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,6 +117,21 @@ def overlays() -> list[Path]:
     return [path for path in sorted(CONFIGS.glob("*.yaml")) if not _runs_alone(path)]
 
 
+def overlays_of(config: str) -> dict[str, tuple[Knob, ...]]:
+    """Give the knobs of the overlays that are laid over a config, as the commands in their first comments do.
+
+    Args:
+        config: the config's name, such as "train.yaml".
+    """
+    return {path.name: read_knobs(path) for path in overlays() if f"configs/{config}" in _head(path)}
+
+
+def _head(path: Path) -> str:
+    """The comment at a config's top."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+
+
 def _runs_alone(path: Path) -> bool:
     return f"\n{BUNDLE_ROOT}:" in path.read_text(encoding="utf-8")
 
@@ -134,7 +150,11 @@ def overlay_knobs(content: Mapping[str, Any], knobs: Iterable[Knob]) -> tuple[Kn
 
 
 def unknown_option(
-    name: str, knobs: Iterable[Knob], where: str, others: Mapping[str, Iterable[Knob]] | None = None
+    name: str,
+    knobs: Iterable[Knob],
+    where: str,
+    others: Mapping[str, Iterable[Knob]] | None = None,
+    overlays: Mapping[str, Iterable[Knob]] | None = None,
 ) -> BundleError:
     """Make the sentence for an option that does not exist.
 
@@ -143,9 +163,18 @@ def unknown_option(
         knobs: those there are.
         where: the config or command they belong to.
         others: knobs of the configs or commands that might have it instead, by their names.
+        overlays: knobs of the configs that, laid over this one, would add it, by their names.
     """
     names = [knob.name for knob in knobs]
-    elsewhere = [other for other, theirs in (others or {}).items() if any(knob.name == name for knob in theirs)]
+    elsewhere, adding = (
+        [other for other, theirs in (given or {}).items() if any(knob.name == name for knob in theirs)]
+        for given in (others, overlays)
+    )
+    if adding:
+        return BundleError(
+            f"--{name} is an option of {' and '.join(adding)}, which is not given; give {where} that config as well, "
+            "or leave the option out."
+        )
     if elsewhere:
         return BundleError(f"--{name} is an option of {' and '.join(elsewhere)}, not of {where}; leave it out.")
     longer = [known for known in names if known.startswith(name) or name.startswith(known)]

@@ -70,6 +70,11 @@ class StackChecker:
             self._read(path, channel)
             for path, channel in ((stack.image, image_channel), (stack.target, target_channel))
         )
+        if image.shape == target.shape and torch.equal(image.as_tensor(), target.as_tensor()):
+            raise BundleError(
+                f"The target {stack.target} (channel {target_channel}) is the same voxels as the image {stack.image} "
+                f"(channel {image_channel}); give another --target_channel, or other --targets."
+            )
         pair = CheckPaird()({"image": image, "target": target})
         spacing = tuple(float(size) for size in pair["image"].meta["spacing"])
         volumes = [stack.array[0] for stack in (image, target)]
@@ -117,7 +122,10 @@ class StackChecker:
         digests = [hashlib.sha256(volume.tobytes()).hexdigest() for volume in volumes]
         for what, digest, path in zip(("image", "target"), digests, (stack.image, stack.target), strict=True):
             if digest in self.seen:
-                raise BundleError(f"The {what} {path} is a copy of {self.seen[digest]}; leave one of them away.")
+                raise BundleError(
+                    f"The {what} {path} is a copy of {self.seen[digest]}; leave one of them away, or give another "
+                    f"--{what}_channel if it is the wrong one."
+                )
         self.seen.update(zip(digests, (str(stack.image), str(stack.target)), strict=True))
 
 

@@ -8,7 +8,8 @@ from bundle.commands import COMMANDS
 from bundle.errors import BundleError
 from bundle.knobs import Knob, read_knobs
 from bundle.knobs.command import ConfigCommand, read_function
-from bundle.knobs.knob import configs
+from bundle.knobs.command_line import read_values
+from bundle.knobs.knob import configs, overlays
 
 ROOT = Path(__file__).parents[3]
 SOURCE = '''
@@ -55,10 +56,38 @@ def test_every_config_with_knobs_is_a_command_that_takes_just_these():
     assert set(of_configs) == {path.name for path in configs()}
     for name, command in of_configs.items():
         *knobs, overlays = command.knobs
+        assert all(overlay in overlays.text for overlay in command.addable)
         assert tuple(knobs) == read_knobs(ROOT / "configs" / name)
         assert overlays.name == "config"
         assert command.purpose.endswith(".")
         assert "python" not in command.purpose
+
+
+def test_overlays_that_are_named_add_their_knobs():
+    train = COMMANDS["train"]
+    words = ["--dataset_dir", "d", "--config", "train_robust.yaml", "my.yaml", "--seed", "train_masks.yaml"]
+    laid = {knob.name: knob for knob in train.extended(words).knobs}
+    assert {knob.name for knob in train.knobs} < set(laid)
+    assert laid["base_width"].default == 8  # as the overlay has it
+    assert "magnification" in laid
+    assert "masked_share" not in laid  # a value of another option
+    assert "masked_share" in {knob.name for knob in train.extended(["--config=train_masks.yaml"]).knobs}
+    assert train.extended(["--config"]).knobs == train.knobs
+    assert read_values([*words[:4], "--magnification", "0.5", "2"], train, "repmode train")["magnification"] == [0.5, 2]
+
+
+def test_an_overlays_knob_without_it_is_told_its_name():
+    with pytest.raises(BundleError) as caught:
+        read_values(["--magnification", "2"], COMMANDS["train"], "repmode train")
+    assert str(caught.value) == (
+        "--magnification is an option of train_robust.yaml, which is not given; give repmode train that config as "
+        "well, or leave the option out."
+    )
+
+
+def test_every_overlay_is_laid_over_a_command():
+    added = [name for command in COMMANDS.values() for name in command.addable]
+    assert sorted(added) == [path.name for path in overlays()]
 
 
 def test_every_module_of_a_function_is_a_command_and_has_a_script():
