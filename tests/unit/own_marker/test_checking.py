@@ -64,7 +64,7 @@ def test_copies_are_refused(write_pair):
     first, again, other = write_pair("a"), write_pair("b"), write_pair("c", seed=1)
     with pytest.raises(BundleError, match=r"b\.tif is a copy of .*a\.tif"):
         check(first, again)
-    with pytest.raises(BundleError, match="is the same voxels as the image .*; give another --target_channel"):
+    with pytest.raises(BundleError, match=r"is the same voxels as the image .*; give another --target_channel"):
         check((other[0], _copy(other)))
 
 
