@@ -5,20 +5,21 @@ import difflib
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bundle.datasets.table import TableRow, listed_file, read_table
 from bundle.errors import BundleError
-from bundle.files import written_whole
+from bundle.files import file_digest, written_whole
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "dataset.csv"
 SPLITS = ("train", "validation", "test")
 PROBLEMS_SHOWN = 10
+SAMPLE = 2**16  # bytes
 SIMILAR = 0.8  # share of letters from which on a column is taken for a misspelt one
 
 
@@ -141,6 +142,7 @@ def read_manifest(path: str | Path, split: str, tasks: Sequence[str]) -> list[di
     if not rows:
         raise BundleError(f"The dataset manifest {path} has no row of the split '{split}'; give some rows that split.")
     _tell_of_repeats(path, every, split.casefold())
+    _tell_of_copies(path, every, split.casefold())
     unknown = [(line, row.task) for line, row in rows.items() if match_task(row.task, tasks) not in tasks]
     _refuse(path, [(line, f"has the unknown task '{t}'; the known ones are {', '.join(tasks)}") for line, t in unknown])
     return [_entry(row, path, line, list(tasks)) for line, row in rows.items()]
@@ -171,6 +173,50 @@ def _tell_of_repeats(path: Path, rows: Mapping[int, ManifestRow], split: str) ->
                 "stacks; leave it in one of them.",
                 *(rows[lines[0]].image, " and ".join(splits), listed, path.name),
             )
+
+
+def _tell_of_copies(path: Path, rows: Mapping[int, ManifestRow], split: str) -> None:
+    """Warn of image files of a split that stand in another split under another name."""
+    splits: dict[Path, set[str]] = defaultdict(set)
+    for row in rows.values():
+        splits[Path(os.path.normpath(listed_file(path, row.image)))].add(row.split)
+    for first, *others in _find_copies(splits):
+        for other in others:
+            both = splits[first] | splits[other]
+            if split in both and len(both) > 1:
+                logger.warning(
+                    "%s (%s) is a copy of %s (%s), so that what is measured on it says nothing of new stacks; leave "
+                    "one of them away, or give both one split.",
+                    *(other, " and ".join(sorted(splits[other])), first, " and ".join(sorted(splits[first]))),
+                )
+
+
+def _find_copies(files: Iterable[Path]) -> list[list[Path]]:
+    """Group files of the same content, in their order; a file that has no copy, or cannot be read, is in no group.
+
+    Only files of one size and one beginning, middle and end are read whole.
+    """
+    groups = [[file for file in files if file.is_file() and os.access(file, os.R_OK)]]
+    keys: tuple[Callable[[Path], object], ...] = (lambda file: file.stat().st_size, _sample, file_digest)
+    for key in keys:
+        finer = []
+        for group in groups:
+            alike = defaultdict(list)
+            for file in group:
+                alike[key(file)].append(file)
+            finer += [same for same in alike.values() if len(same) > 1]
+        groups = finer
+    return groups
+
+
+def _sample(path: Path) -> tuple[bytes, ...]:
+    """Give a piece of a file's beginning, middle and end."""
+    size, pieces = path.stat().st_size, []
+    with path.open("rb") as file:
+        for start in (0, size // 2, max(0, size - SAMPLE)):
+            file.seek(start)
+            pieces.append(file.read(SAMPLE))
+    return tuple(pieces)
 
 
 def _entry(row: ManifestRow, path: Path, line: int, tasks: list[str]) -> dict[str, Any]:

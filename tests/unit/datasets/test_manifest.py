@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from bundle.datasets.manifest import COLUMNS, ManifestRow, read_manifest, read_tasks, write_manifest
@@ -138,3 +139,23 @@ def test_splits_without_a_common_stack_need_no_word(tmp_path, caplog):
     path = write_rows(tmp_path, ("train", "dna", "a.tif"), ("train", "er", "a.tif"), ("test", "dna", "b.tif"))
     read_manifest(path, "train", ["dna", "er"])
     assert not caplog.messages
+
+
+def test_a_copy_in_another_split_is_said(tmp_path, caplog):
+    noise = np.random.default_rng(0).bytes(300_000)
+    other = bytearray(noise)
+    other[100_000] ^= 1  # where no sample is taken
+    for name, content in (("a", noise), ("b", noise), ("c", other), ("d", noise[:-1])):
+        (tmp_path / f"{name}.tif").write_bytes(content)
+    rows = [
+        ("train", "dna", "a.tif"),
+        ("train", "er", "b.tif"),
+        ("test", "dna", "c.tif"),
+        ("validation", "dna", "d.tif"),
+    ]
+    read_manifest(write_rows(tmp_path, *rows), "train", ["dna", "er"])
+    assert not caplog.messages
+    (tmp_path / "d.tif").write_bytes(noise)
+    read_manifest(tmp_path / "dataset.csv", "train", ["dna", "er"])
+    (told,) = caplog.messages
+    assert told.startswith(f"{tmp_path / 'd.tif'} (validation) is a copy of {tmp_path / 'a.tif'} (train), so that")
