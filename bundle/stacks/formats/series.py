@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from bundle.errors import BundleError
 from bundle.stacks.file_series import FileSeries, find_gap, is_series, numbered_series, open_series, unnamed_series
 from bundle.stacks.formats.ome_set import join_sets
+from bundle.stacks.formats.tiff_chain import open_tiff
 from bundle.stacks.formats.tiff_metadata import ome_pixels, pixel_size
 from bundle.stacks.lazy_stack import Scene, StackFile
 from bundle.stacks.stack import StackReader
@@ -57,7 +57,7 @@ class SeriesStackFile(StackFile):
 
     def __init__(self, series: FileSeries) -> None:
         first = series.files[(0,) * len(series.axes)]
-        with tifffile.TiffFile(first) as file:
+        with open_tiff(first) as file:
             self._spacing = pixel_size(file, ome_pixels(file, file.series[0], 0))
         self._planes = _Planes(series, _read_plane(first))
         self._axes = f"{series.axes}YX"
@@ -106,7 +106,7 @@ def _read_plane(file: Path) -> np.ndarray[Any, Any]:
     Raises:
         ValueError: it holds more, or colours.
     """
-    with tifffile.TiffFile(file) as opened:
+    with open_tiff(file) as opened:
         if len(opened.pages) != 1:
             raise ValueError(f"{file.name} holds {len(opened.pages)} planes where one is expected")
         plane: np.ndarray[Any, Any] = opened.pages.first.asarray()
@@ -198,7 +198,7 @@ def _check_unnamed(files: Sequence[Path]) -> None:
 def _is_plane(file: Path) -> bool:
     """Tell whether a TIFF holds a single plane; what cannot be opened does not."""
     try:
-        with tifffile.TiffFile(file) as opened:
+        with open_tiff(file) as opened:
             return len(opened.pages) == 1 and opened.series[0].ndim == 2
     except Exception:  # damage is told when the file is read
         return False

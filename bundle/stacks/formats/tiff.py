@@ -18,6 +18,7 @@ from bundle.stacks.formats.ome_set import (
     set_files,
     with_absolute_paths,
 )
+from bundle.stacks.formats.tiff_chain import open_tiff
 from bundle.stacks.formats.tiff_metadata import (
     channel_names,
     micro_manager_summary,
@@ -86,7 +87,7 @@ class TiffStackFile(StackFile):
 
     def __init__(self, path: Path, omexml: str | None = None) -> None:
         with _noticed_damage() as damage:
-            self._file = tifffile.TiffFile(path, omexml=omexml)
+            self._file = open_tiff(path, omexml)
             try:
                 series = list(self._file.series)
                 if damage:
