@@ -15,8 +15,6 @@ from bundle.stacks.stack import SPATIAL_AXES, StackReader
 if TYPE_CHECKING:
     import zarr
 
-    from bundle.stacks.formats.whole_chunks import WholeChunks
-
 logger = logging.getLogger(__name__)
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -38,11 +36,8 @@ class OMEZarrReader(StackReader):
         """Open one OME-Zarr, or a bare array."""
         import zarr  # here alone: zarr takes long to load
 
-        from bundle.stacks.formats.whole_chunks import WholeChunks
-
-        store = WholeChunks(zarr.storage.LocalStore(path, read_only=True))
-        opened = zarr.open(store, mode="r")
-        return ZarrArrayFile(store, opened) if isinstance(opened, zarr.Array) else OMEZarrStackFile(store, opened)
+        opened = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        return ZarrArrayFile(opened) if isinstance(opened, zarr.Array) else OMEZarrStackFile(opened)
 
     def reads_folder(self, path: Path) -> bool:
         """Tell whether this folder is a Zarr group or array."""
@@ -55,9 +50,8 @@ class ZarrArrayFile(StackFile):
 
     scene_names = ("array",)
 
-    def __init__(self, store: "WholeChunks", array: "zarr.Array[Any]") -> None:
-        self._array = array
-        _check_chunks(store, array)
+    def __init__(self, array: "zarr.Array[Any]") -> None:
+        self._array = _checked(array)
 
     def scene(self, index: int) -> Scene:  # noqa: ARG002 - there is one
         """Give the array, its axes as it names its dimensions, else the last ones of TCZYX."""
@@ -75,8 +69,7 @@ class ZarrArrayFile(StackFile):
 class OMEZarrStackFile(StackFile):
     """An open OME-Zarr of one or several images."""
 
-    def __init__(self, store: "WholeChunks", group: "zarr.Group") -> None:
-        self._store = store
+    def __init__(self, group: "zarr.Group") -> None:
         images = list(_images(group))
         if not images:
             raise ValueError("it has no OME metadata of multiscales, nor has any of the images that it lists")
@@ -87,8 +80,7 @@ class OMEZarrStackFile(StackFile):
         """Give the highest resolution of one image."""
         image = self._images[index]
         multiscales = _multiscales(image)
-        level: Any = image[multiscales["datasets"][0]["path"]]
-        _check_chunks(self._store, level)
+        level: Any = _checked(image[multiscales["datasets"][0]["path"]])
         named = multiscales.get("axes", USUAL_AXES)
         axes = "".join(_axis_letter(axis) for axis in named)
         units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in named]
@@ -157,15 +149,16 @@ def _is_group(found: Any) -> TypeGuard["zarr.Group"]:
     return isinstance(found, zarr.Group)
 
 
-def _check_chunks(store: "WholeChunks", array: "zarr.Array[Any]") -> None:
-    """Have the chunks of an array checked where their codec does not notice that they were cut off.
+def _checked(array: Any) -> "zarr.Array[Any]":
+    """Give an array whose chunks are checked while they are unpacked.
 
     Raises:
         MemoryError: a chunk, which is read whole, is larger than the free memory.
     """
+    from bundle.stacks.formats.bounded_codecs import bounded
+
     check_memory(array.chunks, array.dtype)
-    if array.shards is None and any("Blosc" in type(codec).__name__ for codec in array.compressors):
-        store.check(array.path)
+    return bounded(array)
 
 
 def _ome_metadata(group: "zarr.Group") -> Mapping[str, Any]:

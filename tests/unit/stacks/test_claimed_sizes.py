@@ -4,11 +4,14 @@ import gzip
 import io
 import resource
 import struct
+import tracemalloc
 import types
 import zipfile
 import zlib
 
+import imagecodecs
 import nibabel
+import numcodecs
 import numpy as np
 import pytest
 import tifffile
@@ -196,3 +199,65 @@ def test_an_ome_xml_that_grows_is_refused(tmp_path, before, values, found, compa
         stack = np.zeros((4, 16, 16), np.uint16)
         tifffile.imwrite(path, stack, description=xml, metadata=None, photometric="minisblack")
     assert found in sentence_of(path)
+
+
+ZEROS = bytes(2**25)  # that a chunk of 2 kB unpacks to
+CODECS = {
+    "blosc": (numcodecs.Blosc(), zarr.codecs.BloscCodec()),
+    "zstd": (numcodecs.Zstd(), zarr.codecs.ZstdCodec()),
+    "gzip": (numcodecs.GZip(), zarr.codecs.GzipCodec()),
+    "zlib": (numcodecs.Zlib(), None),
+    "lz4": (numcodecs.LZ4(), None),
+    "bz2": (numcodecs.BZ2(), None),
+    "lzma": (numcodecs.LZMA(), None),
+}
+
+
+def put_into_shard(shard, packed):
+    """Let the first chunk of a shard of eight be what is given: the index behind the chunks has a CRC32C."""
+    index = np.frombuffer(shard[-132:-4], "<u8").copy()
+    index[:2] = len(shard) - 132, len(packed)
+    return shard[:-132] + packed + bytes(numcodecs.CRC32C(location="end").encode(index.tobytes()))
+
+
+@pytest.mark.parametrize(
+    ("version", "codec", "shards"),
+    [
+        *((2, name, None) for name in CODECS),
+        *((3, name, shards) for name, codecs in CODECS.items() if codecs[1] for shards in (None, (4, 16, 16))),
+    ],
+)
+def test_a_chunk_of_a_zarr_unpacks_to_no_more_than_its_array_says(tmp_path, version, codec, shards):
+    path, stack = tmp_path / "a.zarr", np.arange(1024, dtype=np.uint16).reshape(4, 16, 16)
+    chunks, compressor = (4, 16, 16) if shards is None else (2, 8, 8), CODECS[codec][version - 2]
+    options = {"shape": stack.shape, "dtype": stack.dtype, "chunks": chunks, "shards": shards}
+    zarr.create_array(path, zarr_format=version, compressors=compressor, filters=None, **options)[:] = stack
+    reader = FileReader(channel=0)
+    np.testing.assert_array_equal(reader.get_data(reader.read(str(path)))[0][0], stack)
+    chunk = path / ("0.0.0" if version == 2 else "c/0/0/0")
+    packed = CODECS[codec][0].encode(ZEROS)
+    chunk.write_bytes(packed if shards is None else put_into_shard(chunk.read_bytes(), packed))
+    tracemalloc.start()
+    try:
+        sentence = sentence_of(path)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "a chunk of it unpacks to more than the " in sentence
+    assert taken < 2**24  # LZMA's dictionary is 8 MiB
+
+
+@pytest.mark.parametrize(
+    "packed", [zlib.compress(ZEROS), imagecodecs.zstd_encode(ZEROS), imagecodecs.lzw_encode(ZEROS)]
+)
+def test_a_strip_of_a_tiff_unpacks_to_no_more_than_its_page_says(tmp_path, packed):
+    """LZW is read as far as the page goes, as other programs do; the others are sentences."""
+    compression = {0x78: 8, 0x28: 50000}.get(packed[0], 5)
+    tiff(tmp_path / "a.tif", (2, 16, 16), compression, packed)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reader = FileReader(channel=0)
+    if compression == 5:
+        assert reader.get_data(reader.read(str(tmp_path / "a.tif")))[0].shape == (1, 2, 16, 16)
+    else:
+        assert "cannot be read as a TIFF stack" in sentence_of(tmp_path / "a.tif")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
