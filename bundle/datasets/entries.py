@@ -98,22 +98,25 @@ def sampling_weights(
     return [weight * shares[has] for weight, has in zip(weights, masked, strict=True)]
 
 
-def check_patch_size(patch_size: int | Sequence[int], batch_size: int) -> tuple[int, int, int]:
+def check_patch_size(
+    patch_size: int | Sequence[int], batch_size: int, knob: str = "patch_size"
+) -> tuple[int, int, int]:
     """Make a patch size (Z, Y, X) in voxels of a user's; one number stands for all three.
 
     Args:
         patch_size: what the user gave.
         batch_size: patches in a batch.
+        knob: by which name the size was given.
 
     Raises:
         BundleError: not one or three positive multiples of 16; or a batch is a single patch of a single voxel at the
             bottleneck, for which batch norm has no standard deviation.
     """
-    sizes = check_roi_size(patch_size, "patch_size")
+    sizes = check_roi_size(patch_size, knob)
     if batch_size == 1 and _single_voxel(sizes):
         raise BundleError(
-            f"patch_size is {list(sizes)} with a batch_size of 1, of which the network's bottleneck has one voxel, too "
-            "few for batch norm; give a larger --patch_size or --batch_size."
+            f"{knob} is {list(sizes)} with a batch_size of 1, of which the network's bottleneck has one voxel, too "
+            f"few for batch norm; give a larger --{knob} or --batch_size."
         )
     return sizes
 

@@ -14,6 +14,7 @@ from bundle.training.handlers import (
     TaskErrors,
 )
 from bundle.training.known_images import measure_known_images
+from bundle.training.patch_sizes import PrepareBatchOfSizes
 from bundle.training.random_state import TransformSeed
 from bundle.training.run_folder import RunFolder
 from bundle.training.transfer import compute_target_statistics, extend_network, start_from
@@ -30,6 +31,7 @@ __all__ = [
     "LastCheckpoint",
     "LossProgressBar",
     "NonFiniteLossStop",
+    "PrepareBatchOfSizes",
     "RunFolder",
     "TaskErrors",
     "TransformSeed",
