@@ -1,5 +1,7 @@
 """Memory of this process: what is free, the most that something took, and whether an error says that it ran out."""
 
+import ctypes
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,13 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+def return_freed_memory() -> None:
+    """Hand what was freed back to the system, where the allocator keeps it (glibc, on Linux)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:

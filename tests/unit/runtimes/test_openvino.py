@@ -4,6 +4,7 @@ import ctypes
 import gc
 import sys
 
+import psutil
 import pytest
 import torch
 
@@ -37,3 +38,16 @@ def test_engines_that_come_and_go_leave_no_freed_signal_stack_behind():
             engine(torch.zeros(1, 1, 16, 16, 16))
         gc.collect()
         assert signal_stack() == before
+
+
+def test_nets_of_several_tasks_do_not_each_keep_the_memory_of_a_window():
+    network = that_saw_images(RepMode(["a", "b", "c", "d"], base_width=8)).specialize()
+    engine = make_engine(network, "openvino", "fp32")
+    image = torch.randn(1, 1, 32, 128, 128)
+    with torch.no_grad():
+        engine(image[..., :32, :32])
+        before = psutil.Process().memory_info().rss
+        prediction = engine(image)
+        kept = psutil.Process().memory_info().rss - before
+    assert prediction.shape == (1, 4, 32, 128, 128)
+    assert kept / image.numel() < 300  # bytes a voxel; about 600 where each keeps its own
