@@ -129,9 +129,7 @@ def build_graph(network: SpecializedRepMode, precision: str, tasks: Sequence[str
     image = ops.parameter([-1, 1, -1, -1, -1], openvino.Type.f32, name="image")
     image.output(0).set_names({"image"})
     named = zip(network.unets, network.tasks, strict=True)
-    every = [
-        _unet(block_unet(unet, blocks), image, task) for unet, task in named if tasks is None or task in tasks
-    ]
+    every = [_unet(block_unet(unet, blocks), image, task) for unet, task in named if tasks is None or task in tasks]
     prediction = ops.concat(every, axis=1) if len(every) > 1 else every[0]
     prediction.output(0).set_names({"prediction"})
     return openvino.Model([prediction], [image], "SpecializedRepMode")
