@@ -1,7 +1,7 @@
 """From the Allen Institute's public collection to a dataset that is ready for training."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundle.collection.archives import fetch, unpack
@@ -69,9 +69,16 @@ def prepare_allen(
     names = [tasks] if isinstance(tasks, str) else list(tasks)
     base_url = url if url.endswith("/") else f"{url}/"
     root = None if source is None else Path(source).expanduser()
+    failures: dict[str, str] = {}
     for task in names:
-        place = _folder_of(task, root, folder, base_url)
-        for file in _files(place):
+        try:
+            place = _folder_of(task, root, folder, base_url)
+            files = _files(place)
+        except BundleError as error:
+            failures[task] = str(error)
+            logger.error(error)
+            continue
+        for file in files:
             name = "_".join((task, *file.relative_to(place).parts))
             name = name[: -len(next(suffix for suffix in SUFFIXES if name.lower().endswith(suffix)))]
             try:
@@ -84,12 +91,30 @@ def prepare_allen(
             if twin.source != stack.source:
                 left_out[str(file)] = f"{file} is the same stack as {twin.source}."
                 logger.warning("Left out: %s", left_out[str(file)])
+    _refuse_failures(failures, names, len(stacks))
     if not stacks:
         raise BundleError(f"No stack could be prepared ({len(left_out)} were left out); the reasons are above.")
     report = write_dataset(folder, list(stacks.values()), left_out, size, seed, overwrite)
     print(
         f"{folder}: {report['stacks']} stacks of {', '.join(report['channels'])}, {report['voxels'] / 1e9:.3f} billion "
         f"voxels of {list(size)} um in {report['gigabytes']:.3f} GB; {len(left_out)} files left out ({REPORT} says why)"
+    )
+
+
+def _refuse_failures(failures: Mapping[str, str], tasks: Sequence[str], prepared: int) -> None:
+    """Say which structures there are no files of, once the others are prepared.
+
+    Raises:
+        BundleError: there is one.
+    """
+    if not failures:
+        return
+    others = [task for task in tasks if task not in failures]
+    if not others:
+        raise BundleError(next(iter(failures.values())))
+    raise BundleError(
+        f"{' '.join(failures.values())} The {prepared} stacks of the others are prepared: the same command goes on "
+        f"from there, and --tasks {' '.join(others)} makes a dataset of them alone."
     )
 
 
@@ -110,9 +135,9 @@ def _folder_of(task: str, source: Path | None, output_dir: Path, url: str) -> Pa
     return unpack(archive, raw / task)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Give the stacks in a folder and below, in order of name."""
+def _files(folder: Path) -> list[Path]:
+    """List the stacks in a folder and below, in order of name."""
     found = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file())
     if not found:
         raise BundleError(f"{folder} holds no stack ({', '.join(SUFFIXES)}); look at what was unpacked there.")
-    yield from found
+    return found

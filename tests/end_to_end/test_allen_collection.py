@@ -140,6 +140,20 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path, capsys):
     assert "2 stacks" in capsys.readouterr().out
 
 
+def test_an_archive_that_is_cut_short_does_not_keep_the_others_from_being_prepared(tmp_path):
+    source = tmp_path / "disk"
+    write_czi(source / "zo1" / "a.czi", 1)
+    (source / "tom20.tar.gz").write_bytes(b"\x1f\x8b\x08 cut short")
+    with pytest.raises(BundleError) as caught:
+        prepare_allen(tmp_path / "out", source=source, tasks=["tom20", "zo1"])
+    assert "tom20.tar.gz cannot be unpacked" in str(caught.value)
+    assert "The 1 stacks of the others are prepared" in str(caught.value)
+    assert "--tasks zo1 makes a dataset of them alone" in str(caught.value)
+    assert not (tmp_path / "out" / "dataset.csv").exists()
+    prepare_allen(tmp_path / "out", source=source, tasks=["zo1"])
+    assert (tmp_path / "out" / "dataset.csv").exists()
+
+
 def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_replaced(prepared, archives):
     stored = sorted((prepared / "stacks").iterdir())
     kept = stored[0].stat().st_mtime_ns

@@ -133,7 +133,8 @@ def _images(group: "zarr.Group", place: str = "") -> Iterator[tuple[str, "zarr.G
             found = group.get(path)
             inner = list(_images(found, f"{place}/{path}".strip("/"))) if _is_group(found) else []
             if not inner:
-                logger.warning("%s lists %s, where there is no image: it is left out", group.store_path, path)
+                store = str(group.store_path).rpartition("://")[2]
+                logger.warning("%s lists %s, where there is no image: it is left out", store, path)
             yield from inner
     else:
         for number in itertools.takewhile(group.__contains__, map(str, itertools.count())):
