@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from bundle import ROOT, __version__
 from bundle.datasets.manifest import MANIFEST
 from bundle.files import file_digest, written_whole
 from bundle.knobs.check import running_parser
+from bundle.knobs.knob import CONFIGS, read_knobs
 
 CONFIG, RECORD = "config.yaml", "run.json"
 PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "tifffile", "zarr")
@@ -67,6 +69,19 @@ def keep_record(
     if not config_file.exists() or config_file.read_text(encoding="utf-8") != config:
         with written_whole(config_file, overwrite=True) as temporary:
             temporary.write_text(config, encoding="utf-8")
+
+
+def given_knobs(config: str, but: Sequence[str] = ()) -> dict[str, Any]:
+    """Give the knobs of the config whose expression calls this, as they were given, for the record of what it makes.
+
+    Args:
+        config: the config's name, such as "inference.yaml".
+        but: knobs to leave out: where files are, and how the work is shared.
+    """
+    content = running_parser().config
+    known = [knob.name for knob in read_knobs(CONFIGS / config) if knob.name not in but]
+    given: dict[str, Any] = json.loads(json.dumps({name: content[name] for name in known}, default=str))
+    return given
 
 
 def digest(path: Path) -> str | None:

@@ -48,13 +48,21 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         inferer: chose the windows, for the record.
         values: what is stored, and in which units.
         checkpoint: file of the network, for the record.
+        knobs: the config's, as they were given, for the record.
 
     Attributes:
         on_window: called after each window with how many of the stack are done, and how many there are; what it raises
             ends the prediction.
     """
 
-    unrecorded: tuple[str, ...] = ("run", "inferer", "checkpoint", "current", "on_window")  # described elsewhere
+    unrecorded: tuple[str, ...] = (
+        "run",
+        "inferer",
+        "checkpoint",
+        "knobs",
+        "current",
+        "on_window",
+    )
 
     def __init__(
         self,
@@ -65,6 +73,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         inferer: MemoryAwareInferer,
         values: OutputValues,
         checkpoint: str | Path,
+        knobs: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(keys)
         self.image_key = image_key
@@ -73,6 +82,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
         self.inferer = inferer
         self.values = values
         self.checkpoint = checkpoint
+        self.knobs = dict(knobs or {})
         self.current: StackPrediction | None = None
         self.on_window: Callable[[int, int], object] | None = None
 
@@ -227,6 +237,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             "roi_size": list(prediction.roi_size),
             "overlap": self.inferer.overlap,
             "checkpoint": str(self.checkpoint),
+            "knobs": self.knobs,
             "version": __version__,
             "versions": find_versions(),
             "commit": find_commit(),

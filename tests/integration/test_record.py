@@ -1,5 +1,6 @@
 """What a prediction's record says it was made from: a stale one never passes for a finished one."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -147,3 +148,13 @@ def test_calibration_stacks_count_by_what_is_in_them():
     assert is_passed_over(calibration=shutil.copy("like.tif", "same.tif"))
     write_stack("like.tif", 2)
     assert not is_passed_over(calibration="like.tif")
+
+
+def test_the_record_holds_the_knobs_as_they_were_given(predicted):
+    record = json.loads((predicted / "out" / "cell_pred.json").read_text(encoding="utf-8"))
+    knobs = record["knobs"]
+    assert (knobs["engine"], knobs["roi_size"], knobs["checkpoint"]) == ("torch", None, "model.pt")
+    assert knobs["quality"] == "fast"  # one that was not given
+    assert {"input", "output_dir", "part", "memory_budget"}.isdisjoint(knobs)  # workers that share a folder agree
+    assert len(record["origin"]["network"]["weights"]) == 64
+    assert {"bundle", "python", "torch"} <= set(record["versions"])
