@@ -55,14 +55,7 @@ class SaveBlockd(MapTransform):  # type: ignore[misc]
             ends the prediction.
     """
 
-    unrecorded: tuple[str, ...] = (
-        "run",
-        "inferer",
-        "checkpoint",
-        "knobs",
-        "current",
-        "on_window",
-    )
+    unrecorded: tuple[str, ...] = ("run", "inferer", "checkpoint", "knobs", "current", "on_window")
 
     def __init__(
         self,

@@ -6,13 +6,14 @@ import io
 import json
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
-from bundle.files import written_whole
+from bundle.files import flush
 from bundle.predicting.sharing import PAUSE
 from bundle.process import Process, this_process
 from bundle.windows.memory import PeakMemory
@@ -46,6 +47,7 @@ class SummaryRow:
 
 
 PREDICTED = "predicted"
+NEW = ".new"  # ends the name of a table that is being written
 COLUMNS = [field.name for field in fields(SummaryRow)]
 
 
@@ -55,6 +57,11 @@ class Summary:
     Each stack's line goes into a hidden journal of this process at once, and the table is written whole when enough
     lines are new (each, up to a hundred stacks) and at the end: with the lines that other processes wrote meanwhile and
     with the journals of all of them, of killed ones too.
+
+    A claim lets one process at a time write the table; one that was stopped for longer than a claim lasts must not put
+    back an older table when it wakes. So it makes its new file before it reads what stands, and whoever writes next
+    removes that file: to give it the table's name fails then, and it begins again. Journals go once the table was seen
+    to hold their lines while no one else had such a file.
 
     Args:
         path: the file, new or an earlier run's; None keeps the table in memory alone.
@@ -164,19 +171,43 @@ class Summary:
         with journal.open("ab") as file:
             file.write(text.getvalue().encode())
 
-    def _write(self) -> None:
-        """Write the table whole, with what other processes have to say; its claim must be held."""
+    def _write(self) -> bool:
+        """Write the table whole, with what other processes have to say; tell whether none of them came between."""
         assert self.path is not None, "a table in memory is not written"
-        self.rows |= {**(_read_table(self.path) or {}), **self._own}
-        self._take_over_journals()
-        with (
-            written_whole(self.path, overwrite=True) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            table = csv.DictWriter(file, COLUMNS)
-            table.writeheader()
-            table.writerows(asdict(row) for row in self.rows.values())
+        self._stop_others()
+        new = self._journals / f"{this_process().name}.{uuid.uuid4().hex}{NEW}"
+        try:
+            with new.open("w", newline="", encoding="utf-8") as file:
+                self.rows |= {**(_read_table(self.path) or {}), **self._own}
+                self._take_over_journals()
+                table = csv.DictWriter(file, COLUMNS)
+                table.writeheader()
+                table.writerows(asdict(row) for row in self.rows.values())
+            flush(new)
+            new.replace(self.path)
+        except FileNotFoundError:
+            return False
+        finally:
+            new.unlink(missing_ok=True)
+        flush(self.path.parent)
         self._unwritten = 0
+        return True
+
+    def _stop_others(self) -> None:
+        """Remove the new files of others, who were killed, or were stopped for so long that they lost their claim."""
+        self._journals.mkdir(parents=True, exist_ok=True)
+        for unfinished in self._journals.glob(f"*{NEW}"):
+            unfinished.unlink(missing_ok=True)
+
+    def _stands(self) -> bool:
+        """Tell whether the table holds all lines, and no one else is about to replace it by an older one."""
+        assert self.path is not None, "a table in memory is not written"
+        self._stop_others()
+        table = _read_table(self.path) or {}
+        return all(
+            file in table and (row.status != PREDICTED or table[file].status == PREDICTED)
+            for file, row in self.rows.items()
+        )
 
     def finish(self) -> None:
         """Write the table with the lines of all processes; the journals of those that have ended go."""
@@ -184,9 +215,9 @@ class Summary:
             return
         claims = self._claims
         try:
-            while not claims.take(self.path.name):
+            while not (claims.take(self.path.name) and self._write() and self._stands()):
+                claims.release(self.path.name)
                 time.sleep(PAUSE)
-            self._write()
             for journal in self._journals.glob("*.csv"):
                 writer = Process.parse(journal.stem)
                 if writer == this_process() or (writer is not None and writer.is_known_dead()):

@@ -1,9 +1,11 @@
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundle.errors import BundleError
+from bundle.predicting import summary as summary_module
 from bundle.predicting.summary import COLUMNS, Summary
 
 
@@ -70,6 +72,38 @@ def test_lines_that_another_process_wrote_meanwhile_stay(tmp_path):
     assert {file: line["status"] for file, line in lines(path).items()} == expected
     one.finish()
     assert {file: line["status"] for file, line in lines(path).items()} == expected
+
+
+@pytest.mark.parametrize("place", ["open", "_read_table", "flush", "replace"])
+@pytest.mark.parametrize("step", ["record", "finish"])
+def test_a_writer_that_slept_while_its_claim_expired_puts_no_older_table_back(tmp_path, monkeypatch, place, step):
+    """Wherever in its writing it was stopped: another one finishes the run meanwhile, and has removed its journal."""
+    path = tmp_path / "summary.csv"
+    slow = Summary(path)
+    slow.read()
+    if step == "finish":
+        measure(slow, "a.tif")
+    owner = Path if place in ("open", "replace") else summary_module
+    original, asleep = getattr(owner, place), []
+
+    def stopped(*arguments, **options):
+        writing = place in ("_read_table", "flush") or arguments[0].suffix == ".new"
+        if writing and not asleep:
+            asleep.append(True)
+            other = Summary(path)  # of this process, so that the claim counts as expired at once
+            other.read()
+            measure(other, "b.tif")
+            other.finish()
+            assert "b.tif" in lines(path)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, place, stopped)
+    if step == "record":
+        measure(slow, "a.tif")
+    slow.finish()
+    assert asleep
+    assert set(lines(path)) == {"a.tif", "b.tif"}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
