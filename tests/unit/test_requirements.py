@@ -58,3 +58,11 @@ def test_the_metadata_lists_the_same_packages_as_the_project():
 @pytest.mark.parametrize("package", sorted(DEPENDENCIES))
 def test_the_metadatas_versions_are_within_the_projects_bounds(package):
     assert DEPENDENCIES[package].specifier.contains(VERSIONS[package])
+
+
+LOCKED = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()[1:])
+
+
+@pytest.mark.parametrize("package", sorted(DEPENDENCIES))
+def test_the_lock_that_is_audited_holds_every_package_within_the_projects_bounds(package):
+    assert DEPENDENCIES[package].specifier.contains(LOCKED[package])
