@@ -2,6 +2,7 @@
 
 Some mirrors answer for packages but not for versions, which is what advisories belong to: pip-audit would pass over
 all of them.
+"""
 
 import json
 import subprocess
