@@ -14,7 +14,7 @@ from bundle.files import refuse_existing, written_whole
 from bundle.network.gate import find_tasks
 from bundle.runtimes.quantization import calibration_windows
 from bundle.sharing.bioimageio import write_package
-from bundle.sharing.contents import METADATA, WEIGHTS
+from bundle.sharing.contents import METADATA, TERMS, WEIGHTS, write_licences
 
 logger = logging.getLogger("bundle.commands.export_bioimageio")
 
@@ -42,8 +42,9 @@ def export_bioimageio(
     for file in files.values():
         refuse_existing(file, overwrite)
     metadata = json.loads((ROOT / METADATA).read_text(encoding="utf-8"))
+    licences = write_licences((ROOT / TERMS).read_text(encoding="utf-8"))
     (image,) = calibration_windows([EXAMPLE], preprocessing_for(checkpoint), count=1)
     for stem, group in tqdm(groups.items(), desc="Packing", unit="net"):
         with written_whole(files[stem], overwrite) as temporary:
-            write_package(network.specialize(group), temporary, image, metadata)
+            write_package(network.specialize(group), temporary, image, metadata, licences)
     logger.info("Wrote %s", ", ".join(map(str, files.values())))

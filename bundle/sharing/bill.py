@@ -9,7 +9,7 @@ from bundle.sharing import NAME, import_extra
 from bundle.sharing.contents import WEIGHTS, Contents
 
 VERSIONS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
-LICENSE = "Apache-2.0"
+LICENSE = "Apache-2.0"  # of the code
 
 
 def packages(metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -30,7 +30,7 @@ def write_bill(contents: Contents, metadata: Mapping[str, Any]) -> bytes:
     """
     model, bom = import_extra("cyclonedx.model"), import_extra("cyclonedx.model.bom")
     component, output = import_extra("cyclonedx.model.component"), import_extra("cyclonedx.output.json")
-    license_ = import_extra("cyclonedx.model.license").LicenseExpression(LICENSE)
+    licenses = import_extra("cyclonedx.model.license")
     package_url = import_extra("packageurl").PackageURL
     kind = component.ComponentType
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
@@ -40,7 +40,7 @@ def write_bill(contents: Contents, metadata: Mapping[str, Any]) -> bytes:
         bom_ref=WEIGHTS,
         version=metadata["version"],
         hashes=[model.HashType(alg=model.HashAlgorithm.SHA_256, content=digests[WEIGHTS])],
-        licenses=[license_],
+        licenses=[licenses.DisjunctiveLicense(name=metadata["weights_license"])],
     )
     libraries = [
         component.Component(name=name, version=version, bom_ref=str(purl), purl=purl)
@@ -54,7 +54,7 @@ def write_bill(contents: Contents, metadata: Mapping[str, Any]) -> bytes:
         version=metadata["version"],
         description=metadata["description"],
         copyright=metadata["copyright"],
-        licenses=[license_],
+        licenses=[licenses.LicenseExpression(LICENSE)],
     )
     bill = bom.Bom(
         components=[weights, *libraries],

@@ -22,7 +22,9 @@ from bundle.sharing import import_extra
 
 ARCHITECTURE = Path(__file__).with_name("plain_net.py")
 SMALLEST = {"z": 32, "y": 64, "x": 64}  # voxels of an axis that a program may cut a stack into
-HALO = {"z": 8, "y": 16, "x": 16}  # voxels at the rim of such a part that are thrown away
+HALO = {"z": 8, "y": 16, "x": 16}
+"""Voxels at the rim of such a part that are thrown away: powers of two, since the specification multiplies them by a
+voxel size, divides by the same, and wants exactly a whole number."""
 GREY = (100.0, 1000.0)  # standard deviation and mean of the test image
 SPACE = tuple(SMALLEST)
 
@@ -34,7 +36,9 @@ def standardise(image: Tensor, eps: float) -> Tensor:
 
 
 @torch.no_grad()
-def write_package(net: SpecializedRepMode, path: Path, image: Tensor, metadata: Mapping[str, Any]) -> None:
+def write_package(
+    net: SpecializedRepMode, path: Path, image: Tensor, metadata: Mapping[str, Any], licences: bytes
+) -> None:
     """Write a net as a package, with an example that it was checked on.
 
     Args:
@@ -42,6 +46,7 @@ def write_package(net: SpecializedRepMode, path: Path, image: Tensor, metadata: 
         path: of the zip.
         image: the example, z-scores (1, 1, Z, Y, X) at the net's spacing, of at least 32 x 64 x 64 voxels.
         metadata: of the bundle.
+        licences: the text of its LICENSE.md.
 
     Raises:
         BundleError: bioimageio.core is not installed, or its spec does not take the description.
@@ -53,6 +58,7 @@ def write_package(net: SpecializedRepMode, path: Path, image: Tensor, metadata: 
         folder = Path(name)
         _write_examples({"image": grey.numpy(), "prediction": net(standardise(grey, eps)).numpy()}, net, folder)
         _write_weights(net, folder)
+        (folder / "LICENSE.md").write_bytes(licences)
         try:
             description = _describe(model, net, folder, metadata)
             spec.save_bioimageio_package(description, output_path=path)
@@ -123,7 +129,7 @@ def _describe(model: Any, net: SpecializedRepMode, folder: Path, metadata: Mappi
             model.CiteEntry(text=reference, url="https://arxiv.org/abs/2212.10066")
             for reference in metadata["references"]
         ],
-        license="Apache-2.0",
+        license=model.FileDescr(source=folder / "LICENSE.md"),
         tags=["3d", "brightfield", "fluorescence", "virtual-staining", "pytorch", "unet", "image-to-image"],
         version=metadata["version"],
         documentation=model.FileDescr(source=folder / "README.md"),

@@ -11,6 +11,7 @@ from bundle import ROOT
 from bundle.checkpoint import load_network
 from bundle.errors import BundleError
 
+TERMS = "docs/data_license.txt"
 PATTERNS = (
     "LICENSE",
     "bundle/**/*.py",
@@ -21,7 +22,7 @@ PATTERNS = (
     "docs/*.csv",
     "docs/*.md",
     "docs/measurements/*.md",
-    "docs/data_license.txt",
+    TERMS,
     "docs/example/*",
     "docs/figures/*.png",
     "models/model.pt",
@@ -34,6 +35,16 @@ LARGEST = 25 * 1000**2
 """Bytes that a file may have in the Model Zoo."""
 Contents = dict[str, bytes]
 """What each file holds, by its path from the bundle's folder, in the order of the paths."""
+
+
+def write_licences(terms: str) -> bytes:
+    """Write LICENSE.md, which weights take along: what code and weights are under.
+
+    Args:
+        terms: of the weights and of the data that they saw.
+    """
+    code = "The code is under the Apache License 2.0 (https://www.apache.org/licenses/LICENSE-2.0)."
+    return f"# Licences\n\n{code} Weights and data:\n\n{terms}".encode()
 
 
 def read_contents(root: Path = ROOT) -> Contents:

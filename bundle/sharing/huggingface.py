@@ -13,10 +13,11 @@ from bundle import ROOT
 from bundle.archive import load_data
 from bundle.checkpoint import load_network, save_network
 from bundle.sharing import import_extra
-from bundle.sharing.contents import METADATA, WEIGHTS, Contents, read_contents
+from bundle.sharing.contents import METADATA, TERMS, WEIGHTS, Contents, read_contents, write_licences
 from bundle.sharing.package import seal, write_folder
 
 CARD = "docs/README.md"
+LICENCES = "LICENSE.md"  # beside LICENSE, that of the code; the hub knows either name
 SAFETENSORS = "models/model.safetensors"
 LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)]+\))")  # to a file beside the card, from text or a picture
 TAGS = ["monai", "microscopy", "brightfield", "fluorescence", "virtual-staining", "label-free", "3d", "biology"]
@@ -33,6 +34,7 @@ def hub_contents(root: Path = ROOT) -> Contents:
     """
     contents = read_contents(root)
     contents["README.md"] = write_card(contents[CARD].decode(), json.loads(contents[METADATA]))
+    contents[LICENCES] = write_licences(contents[TERMS].decode())
     contents[SAFETENSORS] = _as_safetensors(root / WEIGHTS)
     return seal(dict(sorted(contents.items())))
 
@@ -42,7 +44,7 @@ def write_card(text: str, metadata: Mapping[str, Any]) -> bytes:
 
     Args:
         text: of the card, as it lies in docs.
-        metadata: of the bundle, whose eval_metrics the hub shows.
+        metadata: of the bundle, whose eval_metrics and weights_license the hub shows.
 
     Raises:
         BundleError: huggingface_hub is not installed.
@@ -61,7 +63,9 @@ def write_card(text: str, metadata: Mapping[str, Any]) -> bytes:
     data = hub.ModelCardData(
         model_name=metadata["name"],
         eval_results=results,
-        license="apache-2.0",
+        license="other",  # the hub's word for one that is not in its list
+        license_name=metadata["weights_license"],
+        license_link=LICENCES,
         library_name="monai",
         pipeline_tag="image-to-image",
         tags=TAGS,

@@ -2,10 +2,14 @@
 
 import json
 import zipfile
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from bundle.network import RepMode
 from bundle.sharing.bioimageio import write_package
@@ -31,7 +35,7 @@ def net():
 @pytest.fixture(scope="module")
 def package(net, tmp_path_factory):
     path = tmp_path_factory.mktemp("bioimageio") / "tasks.zip"
-    write_package(net, path, torch.randn(1, 1, 32, 64, 64), METADATA)
+    write_package(net, path, torch.randn(1, 1, 32, 64, 64), METADATA, b"research only")
     return path
 
 
@@ -51,14 +55,17 @@ def test_the_plain_file_builds_the_same_net(net):
     torch.testing.assert_close(plain(image), net(image))
 
 
-def test_the_description_says_axes_sizes_and_channels(description):
+def test_the_description_says_axes_sizes_channels_and_licence(description, package):
     assert description.validation_summary.status != "failed", description.validation_summary.format()
     (image,), (prediction,) = description.inputs, description.outputs
     assert [axis.id for axis in image.axes] == ["batch", "channel", "z", "y", "x"]
     assert [axis.scale for axis in image.axes[2:]] == [0.29, 0.2, 0.1]
     assert {axis.unit for axis in image.axes[2:]} == {"micrometer"}
     assert list(prediction.axes[1].channel_names) == TASKS
+    assert [axis.halo for axis in prediction.axes[2:]] == [8, 16, 16]
     assert description.version.root == METADATA["version"]
+    with zipfile.ZipFile(package) as archive:
+        assert archive.read(str(description.license.source)) == b"research only"
 
 
 @pytest.mark.parametrize("weights", ["pytorch_state_dict", "torchscript", "onnx"])
@@ -66,3 +73,19 @@ def test_the_librarys_own_test_reproduces_the_example(package, weights):
     with spec.get_validation_context().replace(perform_io_checks=False):
         summary = core.test_description(package, weight_format=weights, devices=["cpu"])
     assert summary.status == "passed", summary.format()
+
+
+@torch.no_grad()
+def test_parts_of_a_stack_meet_where_their_halo_is_thrown_away(description, net):
+    image = gaussian_filter(np.random.default_rng(0).normal(size=(1, 1, 48, 80, 128)), (0, 0, 1, 1, 1)).astype("f4")
+    sample = core.digest_spec.create_sample_for_model(description, inputs={"image": image})
+    pipeline = core.create_prediction_pipeline(description, weight_format="torchscript", devices=["cpu"])
+    whole, parts = (
+        predict(deepcopy(sample)).members["prediction"].data.to_numpy()
+        for predict in (pipeline.predict_sample_without_blocking, partial(pipeline.predict_sample_with_blocking, ns=1))
+    )
+    standard = torch.from_numpy((image - image.mean()) / image.std())
+    cut = torch.cat([net(part) for part in standard.split([48, 80], dim=-1)], dim=-1).numpy()
+    around_seam = (..., slice(8, -8), slice(16, -16), slice(40, 56))
+    errors = [(each - whole)[around_seam].std() / whole.std() for each in (parts, cut)]
+    assert 0 < errors[0] < 0.25 * errors[1], errors

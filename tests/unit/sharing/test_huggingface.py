@@ -10,8 +10,8 @@ import yaml
 from bundle.checkpoint import load_network
 from bundle.commands.push import push
 from bundle.errors import BundleError
-from bundle.sharing.contents import METADATA
-from bundle.sharing.huggingface import SAFETENSORS, hub_contents
+from bundle.sharing.contents import METADATA, TERMS
+from bundle.sharing.huggingface import LICENCES, SAFETENSORS, hub_contents
 from bundle.sharing.manifest import MANIFEST
 
 command = importlib.import_module("bundle.commands.push")
@@ -32,16 +32,20 @@ def test_the_weights_are_there_as_safetensors_too(contents, small_clone, tmp_pat
 
 def test_the_cards_header_is_valid_and_its_links_lead_to_files(contents):
     card = hub.ModelCard(contents["README.md"].decode())
-    assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == (
-        "apache-2.0",
-        "monai",
-        "image-to-image",
-    )
+    assert (card.data.library_name, card.data.pipeline_tag) == ("monai", "image-to-image")
+    name = json.loads(contents[METADATA])["weights_license"]
+    assert (card.data.license, card.data.license_name, card.data.license_link) == ("other", name, LICENCES)
+    assert contents[TERMS] in contents[LICENCES]
+    assert b"research use, no commercial" in contents[LICENCES]
+    assert f"  {LICENCES}" in contents[MANIFEST].decode()
     metrics = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert metrics == json.loads(contents[METADATA])["eval_metrics"]
     header, text = contents["README.md"].decode().removeprefix("---\n").split("\n---\n", 1)
     fields = yaml.safe_load(header)
-    assert set(fields) == {"library_name", "license", "model-index", "pipeline_tag", "tags"}
+    assert set(fields) == {
+        *("library_name", "license", "license_name", "license_link"),
+        *("model-index", "pipeline_tag", "tags"),
+    }
     assert "monai" in fields["tags"]
     assert yaml.safe_load(hub.ModelCardData(**fields).to_yaml()) == fields  # it checks the results, too
     assert text.lstrip().startswith("# Model Overview")
