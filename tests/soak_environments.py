@@ -4,8 +4,8 @@
 
 For each: a clone of the last commit, README's command as it stands there (pip fetches what it needs), then the bundle
 packed by this environment, unpacked in an empty folder and run by the new environment, from which the clone's own
-package is taken off again. Some gigabytes a Python, and minutes; `--commands predict test` also runs the whole suite. What each
-printed stays in FOLDER/<Python>/log.txt.
+package is taken off again. Some gigabytes a Python, and minutes; `--commands predict test` also runs the whole suite.
+What each printed stays in FOLDER/<Python>/log.txt.
 """
 
 import argparse

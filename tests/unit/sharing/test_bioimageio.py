@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from bundle.network import RepMode
 from bundle.sharing.bioimageio import write_package
 from bundle.sharing.plain_net import PlainNet
+from bundle.stacks.channel import TASK_COLORS
 from tests.networks import that_saw_images
 
 ROOT = Path(__file__).parents[3]
@@ -73,6 +74,18 @@ def test_the_librarys_own_test_reproduces_the_example(package, weights):
     with spec.get_validation_context().replace(perform_io_checks=False):
         summary = core.test_description(package, weight_format=weights, devices=["cpu"])
     assert summary.status == "passed", summary.format()
+
+
+@pytest.mark.soak
+def test_a_package_of_twelve_tasks_is_valid_and_reproduces_its_example(tmp_path):
+    torch.manual_seed(0)
+    net = that_saw_images(RepMode(list(TASK_COLORS), base_width=1)).specialize()
+    write_package(net, tmp_path / "tasks.zip", torch.randn(1, 1, 32, 64, 64), METADATA, b"research only")
+    with spec.get_validation_context().replace(perform_io_checks=False):
+        assert spec.load_description_and_validate_format_only(tmp_path / "tasks.zip").status == "valid-format"
+        for weights in ("pytorch_state_dict", "torchscript", "onnx"):
+            summary = core.test_description(tmp_path / "tasks.zip", weight_format=weights, devices=["cpu"])
+            assert summary.status == "passed", summary.format()
 
 
 @torch.no_grad()
