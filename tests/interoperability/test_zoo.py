@@ -90,7 +90,9 @@ def test_monais_torchscript_export_gives_what_the_network_gives(
     torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(image), load_network(checkpoint)(image))
 
 
-def test_monais_onnx_export_gives_what_the_network_gives(checkpoint: Path, metadata: Path, tmp_path: Path) -> None:
+def test_monais_onnx_export_gives_what_the_network_gives(metadata: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "model.pt"
+    save_network(RepMode(["dna"], base_width=2), checkpoint)  # one task: it writes out the network of each
     onnx_export(
         net_id="network_def",
         filepath=str(tmp_path / "model.onnx"),
