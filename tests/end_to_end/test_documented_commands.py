@@ -21,9 +21,9 @@ def test_every_command_of_a_page_is_understood(page: Path) -> None:
 
 def test_commands_are_found() -> None:
     found = {page.relative_to(ROOT).as_posix(): len(list(documented(page))) for page in pages()}
-    assert found["docs/files.md"] >= 13
-    assert found["docs/many.md"] >= 8
-    assert sum(found.values()) >= 130
+    assert found["docs/files.md"] >= 11
+    assert found["docs/many.md"] >= 6
+    assert sum(found.values()) >= 100
 
 
 def test_a_shells_text_becomes_commands() -> None:
