@@ -15,7 +15,6 @@ from monai.bundle import ConfigParser
 from bundle.commands import COMMANDS, PROGRAM
 from bundle.errors import BundleError
 from bundle.knobs.check import check_names, check_other_names
-from bundle.knobs.command import known_elsewhere
 from bundle.knobs.command_line import SHELLS, read_values
 from bundle.knobs.knob import CONFIGS, overlay_knobs, read_knobs
 from bundle.knobs.words import check_loose_words, is_special, read_words, word_of
@@ -156,7 +155,7 @@ def _check_ours(words: Sequence[str]) -> None:
     if name not in COMMANDS:
         raise ValueError(f"{name} is no command of {PROGRAM}.")
     if rest != ["--help"]:
-        values = read_values(rest, COMMANDS[name], f"{PROGRAM} {name}", known_elsewhere(COMMANDS, PROGRAM, name))
+        values = read_values(rest, COMMANDS[name], f"{PROGRAM} {name}")
         overlays = values.get("config") or []
         for overlay in [overlays] if isinstance(overlays, str) else overlays:
             if not (CONFIGS / overlay).is_file():
