@@ -9,6 +9,7 @@ The page must hold the two marks that the table goes between.
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ COLUMNS = {
     "base_width": "{}",
     "part": "{}",
     "variant": "{}",
+    "engine": "{}",
     "precision": "{}",
     "quality": "{}",
     "seconds": "{:.3g}",
@@ -64,9 +66,9 @@ def make_table(reports: Sequence[Mapping[str, Any]], tests: str) -> str:
     machine = reports[0]["machine"]
     lines = [
         f"{machine['card'] or machine['processor']}, PyTorch {machine['torch']}; tests: {tests}.",
-        *(f"`{report['command']}`, {report['time']}" for report in reports[:1]),
+        f"`python -m benchmarks.gpu {shlex.join(sys.argv[1:])}`, {reports[0]['time']}",
         "",
-        "| width | part | network | precision | quality | seconds | times literal | share of peak | bytes | r |",
+        "| width | part | network | engine | precision | quality | seconds | x literal | share of peak | bytes | r |",
         f"|{'---|' * len(COLUMNS)}",
         *(f"| {' | '.join(_cell(row, column) for column in COLUMNS)} |" for row in rows),
         "",

@@ -1,6 +1,7 @@
 """The benchmark's command: a row for each variant, compared with the literal network, in a JSON file."""
 
 import json
+import multiprocessing
 
 import pytest
 
@@ -20,6 +21,8 @@ def test_a_row_for_each_variant_says_how_it_compares(tmp_path, monkeypatch):
     monkeypatch.setattr(inference, "variants", lambda _: compared)
     monkeypatch.setattr(inference, "CALIBRATION_WINDOWS", 1)
     monkeypatch.setattr(measurement, "SIZES", (256,))
+    fork = multiprocessing.get_context("fork")  # test_measurement.py has processes that import all anew
+    monkeypatch.setattr(measurement.multiprocessing, "get_context", lambda _: fork)
     output = tmp_path / "figures.json"
     benchmark(str(output), part="inference", base_width=2, shape=[16, 48, 48], rounds=1)
     report = json.loads(output.read_text(encoding="utf-8"))

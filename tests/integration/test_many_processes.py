@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.bundle import run
 from torch import nn
 
 from bundle.checkpoint import save_network
@@ -160,30 +161,52 @@ def test_a_training_that_loses_a_process_goes_on_from_its_state_bit_for_bit(trai
     assert [len(list((folder / "tensorboard").iterdir())) for folder in (whole, lost)] == [1, 2]
 
 
-def test_torchrun_predicts_with_workers_that_share_the_stacks(tmp_path):
-    checkpoint = tmp_path / "model.pt"
-    save_network(RepMode(["dna"], base_width=1).eval(), checkpoint)
+@pytest.fixture
+def stacks(tmp_path):
+    """Weights, and the knobs that predict three stacks by them."""
+    save_network(RepMode(["dna"], base_width=1).eval(), tmp_path / "model.pt")
     generator = np.random.default_rng(0)
     for name in "abc":
         values = generator.normal(1000, 100, (1, 8, 16, 16)).astype(np.uint16)
         write_ome_tiff(tmp_path / "stacks" / f"{name}.tif", values, spacing=(0.29,) * 3, channel_names=["brightfield"])
-    knobs = {
+    return {
         "input": str(tmp_path / "stacks"),
-        "checkpoint": str(checkpoint),
+        "checkpoint": str(tmp_path / "model.pt"),
         "engine": "torch",
-        "roi_size": "[16,32,32]",
+        "roi_size": [16, 32, 32],
     }
+
+
+def assert_predicted_as_by_one(folder, stacks, alone):
+    """The files of many workers are those of one, and each stack has its line."""
+    knobs = {name: value for name, value in stacks.items() if name != "checkpoint"}
+    predict(Path(stacks["checkpoint"]), output_dir=str(alone), **knobs)
+    for path in sorted(alone.glob("*.tiff")):
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+    with (folder / "summary.csv").open() as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
+    assert [(Path(row["file"]).name, row["status"]) for row in rows] == [(f"{name}.tif", "predicted") for name in "abc"]
+
+
+def predict_as_one_of_many(knobs):
+    config_file = [str(ROOT / "configs" / name) for name in ("inference.yaml", "multi_gpu_inference.yaml")]
+    run(config_file=config_file, logging_file=False, **knobs)
+
+
+@on_cpu_alone
+def test_workers_of_torchrun_share_the_stacks(stacks, tmp_path):
+    launch(predict_as_one_of_many, {**stacks, "output_dir": str(tmp_path / "many")})
+    assert_predicted_as_by_one(tmp_path / "many", stacks, tmp_path / "one")
+
+
+@pytest.mark.soak  # three programs that load all: the test above takes a second
+def test_torchrun_predicts_with_workers_that_share_the_stacks(stacks, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += ["-m", "monai.bundle", "run", "--output_dir", str(tmp_path / "many"), "--config_file"]
     command += ["['configs/inference.yaml','configs/multi_gpu_inference.yaml']"]
-    command += [part for name, value in knobs.items() for part in (f"--{name}", value)]
+    command += [part for name, value in stacks.items() for part in (f"--{name}", str(value))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    predict(checkpoint, input=knobs["input"], output_dir=str(tmp_path / "one"))
-    for path in sorted((tmp_path / "one").glob("*.tiff")):
-        assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes(), path.name
-    with (tmp_path / "many" / "summary.csv").open() as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
-    assert [(Path(row["file"]).name, row["status"]) for row in rows] == [(f"{name}.tif", "predicted") for name in "abc"]
+    assert_predicted_as_by_one(tmp_path / "many", stacks, tmp_path / "one")

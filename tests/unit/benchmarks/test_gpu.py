@@ -12,7 +12,7 @@ MACHINE = {"card": "A card", "processor": "A processor", "torch": "2.13"}
 
 def row(part, variant, precision, quality, ratio, share):
     figures = {"seconds": 0.5, "ratio_to_literal": ratio, "share_of_peak": share, "peak_bytes": 10**9, "r": None}
-    return {"part": part, "variant": variant, "precision": precision, "quality": quality, **figures}
+    return {"part": part, "variant": variant, "engine": "torch", "precision": precision, "quality": quality, **figures}
 
 
 def report(width):
@@ -44,7 +44,7 @@ def test_the_table_takes_the_place_of_the_old_one(page, monkeypatch, tmp_path):
     assert text.startswith(f"before\n{gpu.BEGIN}\nA card, PyTorch 2.13; tests: 3 passed on cuda.")
     assert text.endswith(f"{gpu.END}\nafter\n")
     assert "old" not in text
-    assert "| 32 | inference | repmode | fp16 | fast | 0.5 | 7.2 | 0.45 | 1e+09 | - |" in text
+    assert "| 32 | inference | repmode | torch | fp16 | fast | 0.5 | 7.2 | 0.45 | 1e+09 | - |" in text
     wanted = [line for line in text.splitlines() if ">=" in line]
     assert [line.split("|")[2].strip() for line in wanted] == ["8", "32", "32", "8", "32"]
     assert "| inference fp16 fast: share of the half-precision peak >= 0.4 | 32 | 0.45 |" in wanted
