@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import tifffile
@@ -46,7 +47,7 @@ def main() -> None:
     sys.exit(failed)
 
 
-def run_steps(python: Path, folder: Path, archive: Path, commands: list[str]) -> list[tuple[str, float, str]]:
+def run_steps(python: Path, folder: Path, archive: Path, commands: list[str]) -> Iterator[tuple[str, float, str]]:
     """Run all steps of one Python.
 
     Args:
@@ -55,8 +56,8 @@ def run_steps(python: Path, folder: Path, archive: Path, commands: list[str]) ->
         archive: the packed bundle.
         commands: names of the README's.
 
-    Returns:
-        Of each step its name, the seconds it took, and what was wrong, "" if nothing was.
+    Yields:
+        Of each step, when it is done, its name, the seconds it took, and what was wrong, "" if nothing was.
     """
     own = subprocess.run(
         [python, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=True
@@ -73,14 +74,12 @@ def run_steps(python: Path, folder: Path, archive: Path, commands: list[str]) ->
     unpacked = unpack(archive, home / "unpacked")
     run = f"{new} -m pip uninstall -q -y repmode-bundle && {new} -m monai.bundle run --output_dir predictions"
     steps.append((f"{version} | the unpacked bundle", home, f"{run} --config_file {unpacked}/configs/inference.json"))
-    outcomes = []
     with (home / "log.txt").open("w") as log:
         for step, place, command in steps:
             start = time.monotonic()
             code = subprocess.run(command, shell=True, cwd=place, env=environment, stdout=log, stderr=log).returncode
             fault = f"exit code {code}" if code else "" if "`test`" in step else _look(place / "predictions")
-            outcomes.append((step, time.monotonic() - start, fault))
-    return outcomes
+            yield step, time.monotonic() - start, fault
 
 
 def _look(predictions: Path) -> str:
