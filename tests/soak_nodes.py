@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments and of what is killed")
     parser.add_argument("--seconds", type=float, default=3600, help="after which no further round begins")
     options = parser.parse_args()
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # see docs/many.md
     chance, begun, outcomes, failures = random.Random(options.seed), time.monotonic(), [], []
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
