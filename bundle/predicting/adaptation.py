@@ -97,7 +97,10 @@ class Adaptation:
 
 
 def fill_up(image: Tensor) -> Tensor:
-    """Fill an image (1, 1, Z, Y, X) up with zeros to multiples of 16, to 32 columns as batch norm needs two voxels."""
+    """Fill an image (1, 1, Z, Y, X) up with zeros to multiples of 16, as for prediction, and to 32 columns at least.
+
+    Batch norm needs two voxels at the bottleneck.
+    """
     missing = [-size % DIVISOR for size in image.shape[2:]]
     if image.shape[-1] + missing[-1] == DIVISOR:
         missing[-1] += DIVISOR

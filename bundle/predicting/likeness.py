@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from bundle.network.known_images import KnownImages
-from bundle.network.plain import DIVISOR
 from bundle.predicting.blocks import Block, seen_along
 from bundle.predicting.stack_prediction import BlockPart, StackPrediction
 from bundle.preprocessing.image_features import image_features
@@ -28,12 +27,12 @@ def window_places(shape: Sequence[int], window_size: Sequence[int], most: int) -
 
     Args:
         shape: of the stack, in voxels (Z, Y, X).
-        window_size: of a window; shorter along an axis that has fewer voxels, by multiples of 16 where it has 16.
+        window_size: of a window; the axis' own length where it has fewer voxels.
         most: how many windows there may be.
     """
     along = []
     for length, wanted in zip(shape, window_size, strict=True):
-        size = min(wanted, length - length % DIVISOR if length > DIVISOR else length)
+        size = min(wanted, length)
         starts = np.linspace(0, length - size, -(-length // size)).round().astype(int)
         along.append([slice(int(start), int(start) + size) for start in starts])
     places = list(itertools.product(*along))
