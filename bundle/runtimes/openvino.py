@@ -204,17 +204,24 @@ class OpenVINOEngine(RuntimeEngine):
     def forward(self, windows: Tensor) -> Tensor:
         """Predict (N, T, Z, Y, X) from windows (N, 1, Z, Y, X), float32 both."""
         image = windows.contiguous().numpy()
-        prediction = windows.new_empty(windows.shape[0], len(self.tasks), *windows.shape[2:])
+        if len(self.compiled) == 1:
+            return _answer(self.compiled[0], image)
+        prediction = torch.empty((windows.shape[0], len(self.tasks), *windows.shape[2:]))
         first = 0
         for compiled in self.compiled:
-            request = compiled.create_infer_request()  # of its own for each call, so that threads may call at once
-            answer = torch.from_numpy(request.infer([image], share_inputs=True, share_outputs=True)[0])
+            answer = _answer(compiled, image)
             prediction[:, first : first + answer.shape[1]] = answer
             first += answer.shape[1]
-            del request, answer
+            del answer
             compiled.release_memory()
             return_freed_memory()
         return prediction
+
+
+def _answer(compiled: openvino.CompiledModel, image: np.ndarray[Any, Any]) -> Tensor:
+    """Run a graph by a request of its own, so that threads may call at once."""
+    request = compiled.create_infer_request()
+    return torch.from_numpy(request.infer([image], share_inputs=True, share_outputs=True)[0])
 
 
 INFORMATION = ["repmode", "description"]
