@@ -6,8 +6,6 @@ stacks, which are OME-TIFF files of `brightfield` and either `dna_mask` and `cel
 
 import csv
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +17,13 @@ from bundle import Predictor
 from bundle.simulation.conditions import FACTORS
 from bundle.simulation.dataset import simulate_dataset
 from bundle.stacks.reader import FileReader
+from bundle.workflow import run_config
 
 TRAINING = {
-    "tasks": "[dna]",
+    "tasks": ["dna"],
     "base_width": 4,
     "batch_size": 4,
-    "patch_size": "[32,64,64]",
+    "patch_size": [32, 64, 64],
     "learning_rate": 0.002,
     "validation_interval": 1000,
 }
@@ -42,12 +41,9 @@ def sets_of_factors() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def train(dataset: Path, output_dir: Path, epochs: int, seed: int) -> Path:
     """Train a small network on a dataset, or take the one that an earlier run left, and return its weights."""
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/train.yaml"]
-    knobs = {**TRAINING, "dataset_dir": dataset, "output_dir": output_dir, "max_epochs": epochs, "seed": seed}
-    for name, value in knobs.items():
-        command += [f"--{name}", str(value)]
+    where = {"dataset_dir": str(dataset), "output_dir": str(output_dir)}
     if not (output_dir / "model.pt").exists():
-        subprocess.run(command, check=True, capture_output=True)
+        run_config("train.yaml", [], {**TRAINING, **where, "max_epochs": epochs, "seed": seed})
     return output_dir / "model.pt"
 
 

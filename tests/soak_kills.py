@@ -43,6 +43,14 @@ from tests.prediction import cut
 ROOT = Path(__file__).parents[1]
 TASKS = ["dna", "zo1"]
 KILLS_A_ROUND = 5
+TRAINING = {  # of a tiny network, for a few epochs
+    "tasks": TASKS,
+    "base_width": 1,
+    "patch_size": [16, 32, 32],
+    "max_epochs": 6,
+    "validation_interval": 2,
+    "cache_workers": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,9 @@ class Kind:
     compare: Callable[[Path], dict[str, object]]
 
 
-def config(name: str, **knobs: object) -> None:
-    """Run a config as a person does."""
-    run(config_file=str(ROOT / "configs" / name), logging_file=False, **knobs)
+def config(*names: str, **knobs: object) -> None:
+    """Run a config, and those laid over it, as a person does."""
+    run(config_file=[str(ROOT / "configs" / name) for name in names], logging_file=False, **knobs)
 
 
 def train(data: Path, output: Path, **more: object) -> None:
@@ -69,14 +77,9 @@ def train(data: Path, output: Path, **more: object) -> None:
         "train.yaml",
         dataset_dir=str(data / "dataset"),
         output_dir=str(output),
-        tasks=TASKS,
-        base_width=1,
-        patch_size=[16, 32, 32],
         batch_size=2,
-        max_epochs=6,
-        validation_interval=2,
-        cache_workers=1,
         device="cpu",
+        **TRAINING,
         **more,
     )
 

@@ -26,10 +26,9 @@ from pathlib import Path
 
 import psutil
 import torch
-from monai.bundle import run
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from tests.soak_kills import ROOT, TASKS, finish, make_data, trained
+from tests.soak_kills import TRAINING, config, finish, make_data, trained
 
 RESTARTS = 8
 LONGEST = 600  # seconds of a round
@@ -59,18 +58,12 @@ def new_meeting() -> Meeting:
 def train(data: Path, output: Path) -> None:
     """Do what each rank does."""
     torch.set_num_threads(1)
-    run(
-        config_file=[str(ROOT / "configs" / name) for name in ("train.yaml", "multi_gpu_train.yaml")],
-        logging_file=False,
+    config(
+        *("train.yaml", "multi_gpu_train.yaml"),
         dataset_dir=str(data / "dataset"),
         output_dir=str(output),
-        tasks=TASKS,
-        base_width=1,
-        patch_size=[16, 32, 32],
         batch_size=1,
-        max_epochs=6,
-        validation_interval=2,
-        cache_workers=1,
+        **TRAINING,
     )
 
 

@@ -41,9 +41,14 @@ class CheckPaird(Transform):  # type: ignore[misc]
         return dict(data)
 
 
+def same_voxels(image: MetaTensor, other: MetaTensor) -> bool:
+    """Tell whether two stacks (C, Z, Y, X) hold the same voxels: of such a pair a network would learn to copy."""
+    return image.shape == other.shape and torch.equal(image.as_tensor(), other.as_tensor())
+
+
 def _check_not_the_same(image: MetaTensor, other: MetaTensor, role: str) -> None:
-    """Refuse a target that is the image: a network would learn to copy."""
-    if image.shape == other.shape and torch.equal(image.as_tensor(), other.as_tensor()):
+    """Refuse a target that is the image."""
+    if same_voxels(image, other):
         raise BundleError(
             f"The {role} {other.meta.get('filename_or_obj', 'of a stack')} is the same voxels as the image "
             f"{image.meta.get('filename_or_obj', '')}; name the channel or file of the {role}."

@@ -117,7 +117,8 @@ def overlays() -> list[Path]:
     return [path for path in sorted(CONFIGS.glob("*.yaml")) if not _runs_alone(path)]
 
 
-def overlays_of(config: str) -> dict[str, tuple[Knob, ...]]:
+@functools.cache
+def overlays_of(config: str) -> Mapping[str, tuple[Knob, ...]]:
     """Give the knobs of the overlays that are laid over a config, as the commands in their first comments do.
 
     Args:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from monai.data import MetaTensor
 
-from bundle.datasets.pair import CheckPaird
+from bundle.datasets.pair import CheckPaird, same_voxels
 from bundle.errors import BundleError
 from bundle.own_marker.collecting import LabelledStack
 from bundle.own_marker.texture import find_shift, signal_share
@@ -70,7 +70,7 @@ class StackChecker:
             self._read(path, channel)
             for path, channel in ((stack.image, image_channel), (stack.target, target_channel))
         )
-        if image.shape == target.shape and torch.equal(image.as_tensor(), target.as_tensor()):
+        if same_voxels(image, target):
             raise BundleError(
                 f"The target {stack.target} (channel {target_channel}) is the same voxels as the image {stack.image} "
                 f"(channel {image_channel}); give another --target_channel, or other --targets."

@@ -4,6 +4,7 @@ import asyncio
 import bz2
 import dataclasses
 import lzma
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def bounded(array: "zarr.Array[Any]") -> "zarr.Array[Any]":
         if metadata.compressor is None or _name(metadata.compressor) not in UNPACK:
             return array
         size = LARGEST_ITEM if metadata.filters else array.dtype.itemsize
-        limit = _voxels(metadata.chunks) * size + SLACK
+        limit = math.prod(metadata.chunks) * size + SLACK
         metadata = dataclasses.replace(metadata, compressor=BoundedCompressor(metadata.compressor, limit))
     else:
         metadata = dataclasses.replace(metadata, codecs=_bounded_codecs(metadata.codecs))
@@ -59,13 +60,6 @@ def _name(codec: Any) -> str:
     """The name of a codec, of either version of Zarr."""
     described = codec.get_config()["id"] if isinstance(codec, numcodecs.abc.Codec) else codec.to_dict()["name"]
     return str(described).removeprefix("numcodecs.")
-
-
-def _voxels(shape: tuple[int, ...]) -> int:
-    count = 1
-    for length in shape:
-        count *= int(length)
-    return count
 
 
 class BoundedCompressor(numcodecs.abc.Codec):  # type: ignore[misc]
@@ -120,7 +114,7 @@ class BoundedCodec(BytesBytesCodec):
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
         item = chunk_spec.dtype.to_native_dtype().itemsize
-        limit = _voxels(chunk_spec.shape) * item + SLACK
+        limit = math.prod(chunk_spec.shape) * item + SLACK
         found = await asyncio.to_thread(UNPACK[_name(self.codec)], chunk_bytes.to_bytes(), limit)
         return chunk_spec.prototype.buffer.from_bytes(bytes(found))
 
