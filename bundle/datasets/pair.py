@@ -9,6 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 
+from bundle.datasets.texture import shift_warning
 from bundle.errors import BundleError
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,33 @@ class CheckPaird(Transform):  # type: ignore[misc]
             if key in data:
                 _check_pair(data[self.image_key], data[key], role)
                 _check_not_the_same(data[self.image_key], data[key], role)
+        return dict(data)
+
+
+class WarnOfShiftd(Transform):  # type: ignore[misc]
+    """Warn, once for each stack, of a target (1, Z, Y, X) that lies beside its image (see `shift_warning`).
+
+    A stack with a label mask is passed over, since its target says nothing of most voxels.
+
+    Args:
+        image_key: key of the image.
+        target_key: key of the target.
+        mask_key: key of the label mask.
+    """
+
+    def __init__(self, image_key: str = "image", target_key: str = "target", mask_key: str = "label_mask") -> None:
+        self.image_key, self.target_key, self.mask_key = image_key, target_key, mask_key
+        self.seen: set[tuple[str, ...]] = set()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the item as it is."""
+        image, target = data[self.image_key], data[self.target_key]
+        names = [str(stack.meta.get("filename_or_obj", "a stack")) for stack in (image, target)]
+        stack = (*names, *target.meta.get("channel_names", ()))
+        if self.mask_key not in data and stack not in self.seen:
+            self.seen.add(stack)
+            for sentence in shift_warning(image.numpy()[0], target.numpy()[0], *names):
+                logger.warning(sentence)
         return dict(data)
 
 

@@ -12,20 +12,18 @@ import torch
 from monai.data import MetaTensor
 
 from bundle.datasets.pair import CheckPaird, same_voxels
+from bundle.datasets.texture import shift_warning, signal_share
 from bundle.errors import BundleError
 from bundle.own_marker.collecting import LabelledStack
-from bundle.own_marker.texture import find_shift, signal_share
 from bundle.preprocessing.zscore import zscore
 from bundle.stacks.channel import TRANSMITTED_LIGHT, find_channel
 from bundle.stacks.lazy_stack import LazyStack
 from bundle.stacks.reader import FileReader
-from bundle.stacks.stack import SPATIAL_AXES, stack_metadata
+from bundle.stacks.stack import stack_metadata
 
 Volume = npt.NDArray[Any]
 
 LEAST_SIGNAL = 0.02  # share of a target's fine structure that is more than noise
-LEAST_AGREEMENT = 0.15  # of target and texture, below which a shift is chance
-CLEARER = 0.1  # share of the agreement that is lost without the shift, below which it is chance as well
 SATURATED = 0.01  # share of voxels at the highest value
 SPACING_TOLERANCE = 0.1  # share by which voxel sizes of stacks may differ before a warning
 
@@ -91,7 +89,7 @@ class StackChecker:
                 )
         depth, height, width = spacing
         warnings = [*_plane_warnings(stack.image, volumes[0]), *_plane_warnings(stack.target, volumes[1])]
-        warnings += _shift_warnings(settled, *volumes)
+        warnings += shift_warning(*volumes, stack.image.name, str(stack.target))
         return CheckedStack(settled, volumes[0].shape, (depth, height, width), tuple(dict.fromkeys(warnings)))
 
     def _channels(self, stack: LabelledStack) -> tuple[str, str]:
@@ -169,19 +167,6 @@ def _plane_warnings(path: Path, volume: Volume) -> list[str]:
     if len(volume) == 1:
         warnings.append(f"{path} is a single slice, for which the network has no neighbours in z: take stacks.")
     return warnings
-
-
-def _shift_warnings(stack: LabelledStack, image: Volume, target: Volume) -> list[str]:
-    """Warn of a target that lies more than a voxel beside its image."""
-    found = find_shift(image, target)
-    clear = found.agreement >= LEAST_AGREEMENT and found.agreement - found.as_it_is >= CLEARER * found.agreement
-    if not clear or max(map(abs, found.voxels)) <= 1:
-        return []
-    shown = ", ".join(f"{axis} {voxels:+d}" for axis, voxels in zip(SPATIAL_AXES, found.voxels, strict=True) if voxels)
-    return [
-        f"{stack.target} fits the texture of {stack.image.name} better when it is moved back by {shown} "
-        f"voxels (agreement {found.agreement:.2f} against {found.as_it_is:.2f}): check the channels' registration."
-    ]
 
 
 def compare_spacing(stacks: Sequence[CheckedStack]) -> list[str]:

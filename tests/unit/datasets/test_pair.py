@@ -3,10 +3,11 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from bundle.datasets.pair import CheckPaird, KeepStatisticsd
+from bundle.datasets.pair import CheckPaird, KeepStatisticsd, WarnOfShiftd
 from bundle.errors import BundleError
 from bundle.preprocessing.zscore import FillLeftOutd, ZScored
 from bundle.training import compute_target_statistics
+from tests.textures import make_cells
 
 
 def stack(shape, spacing, file, **meta):
@@ -83,3 +84,30 @@ def test_a_target_that_is_the_image_is_refused():
     item["target"] = MetaTensor(item["image"].as_tensor().clone(), meta=item["target"].meta)
     with pytest.raises(BundleError, match=r"target b\.tif is the same voxels as the image a\.tif"):
         CheckPaird()(item)
+
+
+@pytest.mark.parametrize(("shift", "told"), [((0, 0, 0), False), ((0, 3, -5), True)])
+def test_a_target_beside_its_image_is_told_once(shift, told, caplog):
+    image, structure, _ = make_cells()
+    item = {
+        "image": MetaTensor(torch.from_numpy(image)[None], meta={"filename_or_obj": "a.tif"}),
+        "target": MetaTensor(
+            torch.from_numpy(np.roll(structure, shift, (0, 1, 2)))[None], meta={"filename_or_obj": "b.tif"}
+        ),
+    }
+    warn = WarnOfShiftd()
+    for _ in range(2):
+        assert warn(item)["target"] is item["target"]
+    sentences = [record.getMessage() for record in caplog.records]
+    assert len(sentences) == told
+    assert all(
+        "b.tif fits the texture of a.tif better when it is moved back by Y +3, X -5" in each for each in sentences
+    )
+
+
+def test_a_stack_with_a_label_mask_is_not_looked_at_for_a_shift(caplog):
+    image, structure, _ = make_cells()
+    item = {"image": image, "target": np.roll(structure, 5, 1)}
+    item = {key: MetaTensor(torch.from_numpy(value)[None], meta={}) for key, value in item.items()}
+    WarnOfShiftd()({**item, "label_mask": item["target"]})
+    assert not caplog.records

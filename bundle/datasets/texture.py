@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
+from bundle.stacks.stack import SPATIAL_AXES
+
 Volume = npt.NDArray[Any]
 
 LOCAL = 5  # voxels of the window in which texture is measured
@@ -15,6 +17,8 @@ SMOOTH = 20.0  # standard deviation in voxels of what is too smooth to place any
 LAG = 2  # voxels apart: beyond what a camera's own sharpening joins
 REACH = (4, 16, 16)  # largest shift looked for, in voxels (Z, Y, X)
 LARGEST = (32, 512, 512)  # voxels (Z, Y, X) of the middle that are looked at: enough, whatever the stack's size
+LEAST_AGREEMENT = 0.15  # of target and texture, below which a shift is chance
+CLEARER = 0.2  # share of the agreement that is lost without the shift, below which it is chance as well
 
 
 def signal_share(stack: Volume) -> float:
@@ -68,6 +72,26 @@ def find_shift(image: Volume, target: Volume) -> Shift:
     peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
     depth, height, width = (int(place) - most for place, most in zip(peak, reach, strict=True))
     return Shift((depth, height, width), float(correlation[peak]), float(correlation[tuple(reach)]))
+
+
+def shift_warning(image: Volume, target: Volume, image_name: str, target_name: str) -> list[str]:
+    """Give the sentence for a target that lies more than a voxel beside its image; none for another.
+
+    Args:
+        image: transmitted light (Z, Y, X).
+        target: fluorescence on the same grid.
+        image_name: by which the sentence names the image.
+        target_name: by which it names the target.
+    """
+    found = find_shift(image, target)
+    clear = found.agreement >= LEAST_AGREEMENT and found.agreement - found.as_it_is >= CLEARER * found.agreement
+    if not clear or max(map(abs, found.voxels)) <= 1:
+        return []
+    shown = ", ".join(f"{axis} {voxels:+d}" for axis, voxels in zip(SPATIAL_AXES, found.voxels, strict=True) if voxels)
+    return [
+        f"{target_name} fits the texture of {image_name} better when it is moved back by {shown} "
+        f"voxels (agreement {found.agreement:.2f} against {found.as_it_is:.2f}): check the channels' registration."
+    ]
 
 
 def _middle(stack: Volume) -> npt.NDArray[np.float32]:

@@ -2,21 +2,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bundle.own_marker.texture import find_shift, signal_share
-
-SHAPE = (16, 96, 96)
+from bundle.datasets.texture import find_shift, signal_share
+from tests.textures import SHAPE, make_cells
 
 
 @pytest.fixture(scope="module")
 def cells():
-    """An image that is rough where the structure is, the structure, and one that is where the image is smooth."""
-    generator = np.random.default_rng(0)
-    where = ndimage.gaussian_filter(generator.normal(size=SHAPE), 3)
-    inside = where > where.std()
-    fine = ndimage.gaussian_filter(generator.normal(size=SHAPE), (0, 0.7, 0.7))
-    image = 1000 + 40 * (0.3 + inside) * fine / fine.std()
-    structure = 100 + 50 * ndimage.gaussian_filter(inside.astype(float), 1) + generator.normal(0, 3, SHAPE)
-    return image, structure, 300 - structure
+    return make_cells()
 
 
 @pytest.mark.parametrize("inverse", [False, True])
