@@ -46,11 +46,13 @@ class Shift:
         voxels: by how many voxels (Z, Y, X) the target lies further than the image.
         agreement: size of the correlation there, from 0 to 1.
         as_it_is: size of the correlation without a shift.
+        at_edge: whether it is as far as was looked, so that the agreement may still rise beyond.
     """
 
     voxels: tuple[int, int, int]
     agreement: float
     as_it_is: float
+    at_edge: bool
 
 
 def find_shift(image: Volume, target: Volume) -> Shift:
@@ -71,7 +73,8 @@ def find_shift(image: Volume, target: Volume) -> Shift:
     correlation = np.abs(correlation) / (np.sqrt(np.sum(rough**2) * np.sum(bright**2)) or 1)
     peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
     depth, height, width = (int(place) - most for place, most in zip(peak, reach, strict=True))
-    return Shift((depth, height, width), float(correlation[peak]), float(correlation[tuple(reach)]))
+    at_edge = any(most and abs(shift) == most for shift, most in zip((depth, height, width), reach, strict=True))
+    return Shift((depth, height, width), float(correlation[peak]), float(correlation[tuple(reach)]), at_edge)
 
 
 def shift_warning(image: Volume, target: Volume, image_name: str, target_name: str) -> list[str]:
@@ -85,7 +88,7 @@ def shift_warning(image: Volume, target: Volume, image_name: str, target_name: s
     """
     found = find_shift(image, target)
     clear = found.agreement >= LEAST_AGREEMENT and found.agreement - found.as_it_is >= CLEARER * found.agreement
-    if not clear or max(map(abs, found.voxels)) <= 1:
+    if not clear or found.at_edge or max(map(abs, found.voxels)) <= 1:
         return []
     shown = ", ".join(f"{axis} {voxels:+d}" for axis, voxels in zip(SPATIAL_AXES, found.voxels, strict=True) if voxels)
     return [
