@@ -12,6 +12,7 @@ from bundle.predicting import blocks, saving, stack_prediction
 from bundle.predicting.blocks import BlockPlan
 
 CONFIG = Path(__file__).parents[1] / "configs" / "inference.yaml"
+FEW = (3, 2, 2)  # parts along Z, Y and X: enough for a block with neighbours on both sides
 
 
 def predict(checkpoint: Path, **knobs: Any) -> None:
@@ -47,5 +48,5 @@ def cut(monkeypatch: pytest.MonkeyPatch, *cuts: int) -> None:
 def predict_in_blocks(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, *cuts: int, **knobs: Any) -> None:
     """Predict with stacks cut into parts along Z, Y and X."""
     with monkeypatch.context() as patch:
-        cut(patch, *(cuts or (5, 3, 3)))
+        cut(patch, *(cuts or FEW))
         predict(checkpoint, **knobs)

@@ -108,7 +108,7 @@ def find_commit() -> str | None:
 
 @functools.cache
 def find_versions() -> dict[str, str]:
-    """The versions of the bundle, of Python and of what computes; that of PyTorch says for which devices it was built."""
+    """The versions of the bundle, of Python and of what computes, PyTorch's with what it was built for."""
     installed = {str(each.metadata["Name"]).lower(): each.version for each in metadata.distributions()}
     found = {name: installed[name] for name in PACKAGES if name in installed}
     return {"bundle": __version__, "python": platform.python_version(), **found, "torch": str(torch.__version__)}

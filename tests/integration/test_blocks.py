@@ -23,7 +23,7 @@ from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.formats.ome_zarr_writer import create_ome_zarr
 from bundle.stacks.reader import FileReader
 from tests.networks import that_saw_images
-from tests.prediction import cut, predict, predict_in_blocks, sentence_of
+from tests.prediction import FEW, cut, predict, predict_in_blocks, sentence_of
 
 SPACING = (0.35, 0.2, 0.25)
 
@@ -59,7 +59,6 @@ def load(path):
 @pytest.mark.parametrize(
     ("shape", "spacing", "options"),
     [
-        ((50, 40, 36), (0.29, 0.29, 0.29), {}),
         ((50, 40, 36), SPACING, {}),
         ((70, 20, 24), (0.1, 0.4, 0.29), {"overlap": 0.25}),
         ((9, 20, 24), (1.0, 0.2, 0.2), {"zscore_order": "after"}),
@@ -72,9 +71,17 @@ def load(path):
     ],
 )
 def test_blocks_give_the_prediction_of_the_whole(checkpoint, monkeypatch, shape, spacing, options):
+    compare_blocks_with_the_whole(checkpoint, monkeypatch, shape, spacing, options, FEW)
+
+
+def test_many_blocks_give_the_prediction_of_the_whole(checkpoint, monkeypatch):
+    compare_blocks_with_the_whole(checkpoint, monkeypatch, (50, 40, 36), (0.29,) * 3, {}, (5, 3, 3))
+
+
+def compare_blocks_with_the_whole(checkpoint, monkeypatch, shape, spacing, options, cuts):
     write_ome_tiff("cell.tif", voxels(shape), spacing=spacing, channel_names=["brightfield"])
     predict(checkpoint, input="cell.tif", output_dir="whole", **options)
-    predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="slabs", **options)
+    predict_in_blocks(checkpoint, monkeypatch, *cuts, input="cell.tif", output_dir="slabs", **options)
     whole, slabs = load("whole/cell_pred.ome.tiff"), load("slabs/cell_pred.ome.tiff")
     assert slabs.channel_names == whole.channel_names
     assert slabs.spacing == pytest.approx(whole.spacing)
@@ -152,7 +159,7 @@ def test_a_run_that_was_stopped_behind_its_last_block_is_finished(checkpoint, mo
     predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="once")
     with monkeypatch.context() as patch:
         patch.setattr(VolumeOnDisk, "keep", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
-        cut(patch, 5, 3, 3)
+        cut(patch, *FEW)
         assert "goes on from the blocks" in sentence_of(checkpoint, input="cell.tif", output_dir="out")
     with monkeypatch.context() as patch:
         written = stop_after(patch, 100, None)
@@ -237,7 +244,7 @@ def test_left_to_itself_it_looks_at_the_free_memory(checkpoint, monkeypatch, cap
 @pytest.mark.parametrize("name", OUTPUT_FORMATS)
 def test_the_format_is_the_users_whatever_the_memory(checkpoint, monkeypatch, name):
     """Block by block and whole, the same files but for the rounding of the values."""
-    write_ome_tiff("cell.tif", voxels((40, 20, 300)), spacing=SPACING, channel_names=["bf"])
+    write_ome_tiff("cell.tif", voxels((20, 16, 264)), spacing=SPACING, channel_names=["bf"])
     predict(checkpoint, input="cell.tif", output_dir="whole", output_format=name)
     predict_in_blocks(checkpoint, monkeypatch, input="cell.tif", output_dir="slabs", output_format=name)
     found, expected = (sorted(path.name for path in Path(folder).iterdir()) for folder in ("slabs", "whole"))

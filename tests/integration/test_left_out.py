@@ -1,7 +1,6 @@
 """Frames, hot pixels and blank slices leave the rest of a prediction as it is, through the config."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,11 +27,6 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def brightfield():
     blurred = gaussian_filter(np.random.default_rng(0).normal(size=SHAPE), 0.7)
     return (1800 + 60 * blurred / blurred.std()).astype(np.uint16)
@@ -57,35 +51,46 @@ def load(path):
     return FileReader().load(path).array[0]
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
+def spacing_of(order):
+    """Voxel sizes with which the frame of 12 voxels is whole voxels of the network's, too."""
+    return (0.29, 0.29, 0.29) if order == "before" else (0.29, 0.145, 0.145)
+
+
+def predicted(checkpoint, folder, name, stack, order):
+    """Write and predict a stack; give the prediction and its record of the image's statistics."""
+    write_ome_tiff(folder / f"{name}.tif", stack[None], spacing=spacing_of(order), channel_names=["brightfield"])
+    knobs = {"roi_size": [16, 80, 80], "zscore_order": order, "output_dir": str(folder / "out")}
+    predict(checkpoint, input=str(folder / f"{name}.tif"), **knobs)
+    record = json.loads((folder / "out" / f"{name}_pred.json").read_text())
+    return load(folder / "out" / f"{name}_pred.ome.tiff"), record["image_statistics"]
+
+
+@pytest.fixture(scope="module", params=["before", "after"])
+def clean(request, checkpoint, tmp_path_factory):
+    """The order of z-scores, and what is predicted of the stack with nothing wrong in it."""
+    folder = tmp_path_factory.mktemp("clean")
+    return request.param, *predicted(checkpoint, folder, "clean", brightfield(), request.param)
+
+
 @pytest.mark.parametrize("kind", ["frame", "hot pixels", "late shutter"])
 @pytest.mark.parametrize("slabs", [False, True])
 def test_the_prediction_of_the_image_is_that_without_what_is_no_image(
-    checkpoint, kind, order, slabs, caplog, monkeypatch
+    checkpoint, clean, kind, slabs, caplog, monkeypatch, tmp_path
 ):
-    spacing = (
-        (0.29, 0.29, 0.29) if order == "before" else (0.29, 0.145, 0.145)
-    )  # the frame of 12 voxels is 6 of the network's
+    order, expected, before = clean
     stack, inside = spoilt(kind)
-    for name, array in (("clean", brightfield()), ("spoilt", stack)):
-        write_ome_tiff(f"{name}.tif", array[None], spacing=spacing, channel_names=["brightfield"])
-    knobs = {"roi_size": [16, 80, 80], "zscore_order": order, "output_dir": "out"}
-    predict(checkpoint, input="clean.tif", **knobs)
     if slabs:
         cut(monkeypatch, 2, 3, 3)
-    predict(checkpoint, input="spoilt.tif", **knobs)
-    found, expected = load("out/spoilt_pred.ome.tiff"), load("out/clean_pred.ome.tiff")
+    found, other = predicted(checkpoint, tmp_path, "spoilt", stack, order)
     if kind == "frame":
         expected = np.pad(expected, ((0, 0), (12, 12), (12, 12)))
     assert np.corrcoef(found[inside], expected[inside])[0, 1] > 0.98
     assert found[inside].std() == pytest.approx(expected[inside].std(), rel=0.1)
-    clean, other = (
-        json.loads(Path(f"out/{name}_pred.json").read_text())["image_statistics"] for name in ("clean", "spoilt")
-    )
-    assert clean["left_out"] == {}
+    assert before["left_out"] == {}
     assert sum(other["left_out"]["voxels"].values()) == (stack == (65535 if kind != "frame" else 0)).sum()
-    assert other["mean"] == pytest.approx(clean["mean"], abs=0.1 * clean["std"])
-    assert other["std"] == pytest.approx(clean["std"], rel=0.1)
+    assert other["mean"] == pytest.approx(before["mean"], abs=0.1 * before["std"])
+    assert other["std"] == pytest.approx(before["std"], rel=0.1)
     lines = [line for line in caplog.messages if "left out of its mean" in line]
     assert len(lines) == 1
-    assert "Channel brightfield of spoilt.tif" in lines[0]
+    assert "spoilt.tif" in lines[0]
+    assert lines[0].startswith("Channel brightfield of ")
