@@ -46,10 +46,16 @@ def main() -> None:
     parser.add_argument("--base_width", type=int, default=4)
     parser.add_argument("--first_epochs", type=int, default=30, help="of the network that knows the old tasks")
     parser.add_argument("--epochs", type=int, default=15, help="of each way to learn the new one")
+    parser.add_argument("--learning_rate", type=float, default=0.002)
     arguments = parser.parse_args()
     new, out = arguments.new_task, arguments.output_dir
     old = [task for task in read_tasks(arguments.dataset_dir / MANIFEST) if task != new]
-    common = {**SMALL, "dataset_dir": str(arguments.dataset_dir), "base_width": arguments.base_width}
+    common = {
+        **SMALL,
+        "dataset_dir": str(arguments.dataset_dir),
+        "base_width": arguments.base_width,
+        "learning_rate": arguments.learning_rate,
+    }
 
     def knobs(name: str, epochs: int, **more: Any) -> dict[str, Any]:
         return {**common, "output_dir": str(out / name), "max_epochs": epochs, **more}
