@@ -89,7 +89,7 @@ class StackChecker:
                 )
         depth, height, width = spacing
         warnings = [*_plane_warnings(stack.image, volumes[0]), *_plane_warnings(stack.target, volumes[1])]
-        warnings += shift_warning(*volumes, stack.image.name, str(stack.target))
+        warnings += shift_warning(volumes[0], volumes[1], stack.image.name, str(stack.target))
         return CheckedStack(settled, volumes[0].shape, (depth, height, width), tuple(dict.fromkeys(warnings)))
 
     def _channels(self, stack: LabelledStack) -> tuple[str, str]:
