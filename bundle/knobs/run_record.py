@@ -22,7 +22,7 @@ from bundle.knobs.check import running_parser
 from bundle.knobs.knob import CONFIGS, read_knobs
 
 CONFIG, RECORD = "config.yaml", "run.json"
-PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "tifffile", "zarr")
+PACKAGES = ("monai", "pytorch-ignite", "numpy", "scipy", "tifffile", "zarr")
 
 
 def keep_record(
@@ -111,7 +111,7 @@ def find_versions() -> dict[str, str]:
     """The versions of the bundle, of Python and of what computes, PyTorch's with what it was built for."""
     installed = {str(each.metadata["Name"]).lower(): each.version for each in metadata.distributions()}
     found = {name: installed[name] for name in PACKAGES if name in installed}
-    return {"bundle": __version__, "python": platform.python_version(), **found, "torch": str(torch.__version__)}
+    return {"bundle": __version__, "python": platform.python_version(), "torch": str(torch.__version__), **found}
 
 
 def _read(path: Path) -> list[Any]:

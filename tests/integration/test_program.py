@@ -77,6 +77,8 @@ def test_files_of_a_shell_and_lists_by_spaces(folder):
     [
         ("", ["a.tif", "--tasks", "dna", "tom2"], "tom2"),
         ("", ["none.tif"], "The input none.tif is not there"),
+        ("taskss: [dna]", ["a.tif"], "There is no option --taskss in inference.yaml; did you mean --tasks?"),
+        ("overwrite: flase", ["a.tif"], "--overwrite is 'flase'; give True or False."),
         ("network_def#path: '$nothing'", ["a.tif"], ""),
     ],
 )

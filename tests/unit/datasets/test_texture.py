@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bundle.datasets.texture import find_shift, signal_share
+from bundle.datasets.texture import REACH, find_shift, shift_warning, signal_share
 from tests.textures import SHAPE, make_cells
 
 
@@ -33,3 +33,12 @@ def test_noise_has_no_signal_even_under_uneven_light_and_structure_has(cells):
     assert signal_share(generator.poisson(light, SHAPE)) < 0.01
     assert signal_share(np.full(SHAPE, 7)) == 0
     assert signal_share(cells[1]) > 0.3
+
+
+def test_a_shift_as_far_as_was_looked_is_no_peak_and_not_told(cells):
+    image, structure, _ = cells
+    for shift, at_edge in ((REACH[2], True), (REACH[2] - 2, False)):
+        moved = np.roll(structure, shift, 2)
+        found = find_shift(image, moved)
+        assert (found.voxels, found.at_edge) == ((0, 0, shift), at_edge)
+        assert bool(shift_warning(image, moved, "a.tif", "b.tif")) != at_edge
