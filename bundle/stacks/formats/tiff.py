@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ SIGNS_OF_DAMAGE = (
 SIGNS_OF_LOST_FILES = ("OME series failed to read", "OME series is missing", "MMStack ")
 POSITION_AXES = "RPM"  # tifffile's letters for stage positions and tiles; each is a scene
 MOST_NAMED = 5  # lost files that an error names
+LOG_LOCK = RLock()  # tifffile's log is one for all threads
 MISSING_PLANES = "some of its planes are missing, perhaps in other files of the same set"
 
 
@@ -116,21 +118,34 @@ class TiffStackFile(StackFile):
 
 @contextmanager
 def _noticed_damage() -> Iterator[list[str]]:
-    """Collect what tifffile only logs about damage, after which it would give fewer slices or other axes."""
+    """Collect what tifffile only logs about damage, after which it would give fewer slices or other axes.
+
+    It is noticed also where tifffile's log is silenced, which then stays silent to everybody else.
+    """
     messages: list[str] = []
+    log = tifffile.logger()
 
     def notice(record: logging.LogRecord) -> bool:
         message = record.getMessage()
         if any(sign in message for sign in SIGNS_OF_DAMAGE):
             messages.append(message.partition("> ")[2] or message)
             return False
-        return not any(sign in message for sign in SIGNS_OF_LOST_FILES)
+        return record.levelno in heard and not any(sign in message for sign in SIGNS_OF_LOST_FILES)
 
-    tifffile.logger().addFilter(notice)
-    try:
-        yield messages
-    finally:
-        tifffile.logger().removeFilter(notice)
+    with LOG_LOCK:
+        heard = [level for level in logging.getLevelNamesMapping().values() if log.isEnabledFor(level)]
+        disabled, level, silenced = log.disabled, log.level, logging.root.manager.disable
+        log.addFilter(notice)
+        log.disabled = False
+        log.setLevel(min(log.getEffectiveLevel(), logging.WARNING))
+        logging.disable(min(silenced, logging.INFO))
+        try:
+            yield messages
+        finally:
+            logging.disable(silenced)
+            log.setLevel(level)
+            log.disabled = disabled
+            log.removeFilter(notice)
 
 
 def _position_axis(series: tifffile.TiffPageSeries) -> str:

@@ -277,3 +277,39 @@ def test_a_damaged_description_is_an_error_and_not_other_axes(tmp_path, stack):
     (tmp_path / "a.ome.tif").write_bytes(content.replace(b"<Pixels ", b"<Pixels<", 1))
     with pytest.raises(BundleError, match="cut off or damaged"):
         read(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize(
+    ("silence", "restore"),
+    [
+        (lambda: logging.disable(logging.CRITICAL), lambda: logging.disable(logging.NOTSET)),
+        (lambda: setattr(tifffile.logger(), "disabled", True), lambda: setattr(tifffile.logger(), "disabled", False)),
+        (lambda: tifffile.logger().setLevel(logging.CRITICAL + 1), lambda: tifffile.logger().setLevel(logging.NOTSET)),
+    ],
+    ids=["all logging", "tifffile's logger", "its level"],
+)
+def test_a_cut_off_file_is_an_error_also_where_logs_are_silenced(tmp_path, stack, caplog, silence, restore):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack[0], photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        end = file.pages[3].offset
+    path.write_bytes(path.read_bytes()[:end])
+    log = tifffile.logger()
+    silence()
+    try:
+        before = log.disabled, log.level, logging.root.manager.disable
+        with pytest.raises(BundleError, match="cut off or damaged"):
+            read(path)
+        assert (log.disabled, log.level, logging.root.manager.disable) == before
+    finally:
+        restore()
+    assert not [record for record in caplog.records if record.name == log.name]
+
+
+def test_what_tifffile_says_is_heard_as_before_while_a_file_is_opened(tmp_path, stack, caplog):
+    tifffile.imwrite(tmp_path / "a.tif", stack[0], photometric="minisblack", extratags=[(65000, "s", 0, "x", True)])
+    content = (tmp_path / "a.tif").read_bytes()
+    tag = (65000).to_bytes(2, "little") + (2).to_bytes(2, "little")
+    (tmp_path / "a.tif").write_bytes(content.replace(tag, tag[:2] + b"\xff\xff", 1))
+    read(tmp_path / "a.tif")
+    assert any("invalid data type" in record.getMessage() for record in caplog.records)
