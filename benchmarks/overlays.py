@@ -32,11 +32,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--base_width", type=int, default=4)
+    parser.add_argument("--init_checkpoint", help="trained weights that every arm starts from; none: random ones")
+    parser.add_argument("--base_width", type=int, default=4, help="that of init_checkpoint, if it is given")
     parser.add_argument("--patch_size", nargs=3, type=int, default=[16, 32, 32])
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--learning_rate", type=float, default=0.001)
     parser.add_argument("--epochs", type=int, default=50, help="in which each training stack gives a patch")
+    parser.add_argument("--amp", action="store_true", help="train in bfloat16")
     arguments = parser.parse_args()
     found = defaultdict(list)
     for seed in arguments.seeds:
@@ -50,11 +52,13 @@ def main() -> None:
                     "base_width": arguments.base_width,
                     "patch_size": arguments.patch_size,
                     "roi_size": [32, 64, 64],
+                    "init_checkpoint": arguments.init_checkpoint,
                     "batch_size": arguments.batch_size,
                     "learning_rate": arguments.learning_rate,
                     "max_epochs": arguments.epochs,
                     "validation_interval": arguments.epochs,
                     "seed": seed,
+                    "amp": arguments.amp,
                 }
                 run_config("train.yaml", [CONFIGS / name for name in ARMS[arm]], knobs)
             errors = measure(folder / "model.pt", arguments.dataset_dir)

@@ -10,7 +10,7 @@ import numpy as np
 from bundle.errors import BundleError
 from bundle.stacks.file_series import FileSeries, find_gap, is_series, numbered_series, open_series, unnamed_series
 from bundle.stacks.formats.ome_set import join_sets
-from bundle.stacks.formats.tiff_chain import open_tiff
+from bundle.stacks.formats.tiff_damage import open_tiff
 from bundle.stacks.formats.tiff_metadata import ome_pixels, pixel_size
 from bundle.stacks.lazy_stack import Scene, StackFile
 from bundle.stacks.stack import StackReader
@@ -104,15 +104,18 @@ def _read_plane(file: Path) -> np.ndarray[Any, Any]:
     """Read a file of one plane.
 
     Raises:
-        ValueError: it holds more, or colours.
+        ValueError: it is damaged, or holds more, or colours.
     """
-    with open_tiff(file) as opened:
-        if len(opened.pages) != 1:
-            raise ValueError(f"{file.name} holds {len(opened.pages)} planes where one is expected")
-        plane: np.ndarray[Any, Any] = opened.pages.first.asarray()
+    try:
+        with open_tiff(file) as opened:
+            count, plane = len(opened.pages), opened.pages.first.asarray()
+    except Exception as error:  # the codecs raise many types on a damaged file
+        raise ValueError(f"{file.name}: {error}") from error
+    if count != 1:
+        raise ValueError(f"{file.name} holds {count} planes where one is expected")
     if plane.ndim != 2:
         raise ValueError(f"{file.name} is a colour image")
-    return plane
+    return np.asarray(plane)
 
 
 def join_files(files: Sequence[Path], recognise: bool = True) -> list[Path]:

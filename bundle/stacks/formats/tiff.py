@@ -1,11 +1,9 @@
 """TIFF in: OME-TIFF, ImageJ hyperstacks, Micro-Manager, STK, LSM and plain multi-page TIFF, a page at a time."""
 
-import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from bundle.stacks.formats.ome_set import (
     set_files,
     with_absolute_paths,
 )
-from bundle.stacks.formats.tiff_chain import open_tiff
+from bundle.stacks.formats.tiff_damage import open_tiff, refused_damage
 from bundle.stacks.formats.tiff_metadata import (
     channel_names,
     micro_manager_summary,
@@ -30,19 +28,8 @@ from bundle.stacks.formats.tiff_metadata import (
 from bundle.stacks.lazy_stack import MappedArray, Scene, StackFile, check_memory
 from bundle.stacks.stack import StackReader
 
-# Of tifffile's log: pages or the description (tag 270) lie outside the file, or the description does not fit the pages.
-SIGNS_OF_DAMAGE = (
-    "invalid page offset",
-    "corrupted file",
-    "TiffTag 270 ",
-    "OME series raised",
-    "series failed to reshape",
-)
-# Of its log what this module says itself, in a sentence, once the planes are asked for.
-SIGNS_OF_LOST_FILES = ("OME series failed to read", "OME series is missing", "MMStack ")
 POSITION_AXES = "RPM"  # tifffile's letters for stage positions and tiles; each is a scene
 MOST_NAMED = 5  # lost files that an error names
-LOG_LOCK = RLock()  # tifffile's log is one for all threads
 MISSING_PLANES = "some of its planes are missing, perhaps in other files of the same set"
 
 
@@ -88,15 +75,11 @@ class TiffStackFile(StackFile):
     """
 
     def __init__(self, path: Path, omexml: str | None = None) -> None:
-        with _noticed_damage() as damage:
-            self._file = open_tiff(path, omexml)
-            try:
+        with ExitStack() as opened:
+            self._file = opened.enter_context(open_tiff(path, omexml))
+            with refused_damage():
                 series = list(self._file.series)
-                if damage:
-                    raise ValueError(f"it is cut off or damaged: {damage[0]}")
-            except BaseException:
-                self._file.close()
-                raise
+            opened.pop_all()
         series = [image for image in series if not image.keyframe.is_reduced] or series
         series = [image for image in series if math.prod(image.shape) > math.prod(image.keyframe.shape)] or series
         self._scenes = [(image, position) for image in series for position in _positions(self._file, image)]
@@ -114,38 +97,6 @@ class TiffStackFile(StackFile):
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-
-@contextmanager
-def _noticed_damage() -> Iterator[list[str]]:
-    """Collect what tifffile only logs about damage, after which it would give fewer slices or other axes.
-
-    It is noticed also where tifffile's log is silenced, which then stays silent to everybody else.
-    """
-    messages: list[str] = []
-    log = tifffile.logger()
-
-    def notice(record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        if any(sign in message for sign in SIGNS_OF_DAMAGE):
-            messages.append(message.partition("> ")[2] or message)
-            return False
-        return record.levelno in heard and not any(sign in message for sign in SIGNS_OF_LOST_FILES)
-
-    with LOG_LOCK:
-        heard = [level for level in logging.getLevelNamesMapping().values() if log.isEnabledFor(level)]
-        disabled, level, silenced = log.disabled, log.level, logging.root.manager.disable
-        log.addFilter(notice)
-        log.disabled = False
-        log.setLevel(min(log.getEffectiveLevel(), logging.WARNING))
-        logging.disable(min(silenced, logging.INFO))
-        try:
-            yield messages
-        finally:
-            logging.disable(silenced)
-            log.setLevel(level)
-            log.disabled = disabled
-            log.removeFilter(notice)
 
 
 def _position_axis(series: tifffile.TiffPageSeries) -> str:

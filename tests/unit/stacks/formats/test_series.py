@@ -118,6 +118,21 @@ def test_planes_that_do_not_fit_are_told(tmp_path, stack):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [(0, "not a TIFF file"), (100, "corrupted"), (-50, "cut off or damaged")],
+    ids=["empty", "its head", "after its first plane"],
+)
+def test_a_plane_cut_off_is_told_by_name(tmp_path, stack, rest, why):
+    write(tmp_path, stack[:1, :1], "cell_z{z:02d}.tif", metadata=None)
+    (path,) = find_stacks(tmp_path)
+    cut = tmp_path / "cell_z07.tif"
+    tifffile.imwrite(cut, stack[0, 0, :2], photometric="minisblack", metadata=None)
+    cut.write_bytes(cut.read_bytes()[:rest])
+    with pytest.raises(BundleError, match=rf"cell_z07\.tif: .*{why}"):
+        read(path)
+
+
 def test_stacks_numbered_by_z_and_fields_of_one_slice_stay_apart(tmp_path, stack):
     for number in range(3):
         tifffile.imwrite(tmp_path / f"dish_z{number}.tif", stack[0, 0])  # three stacks, not planes

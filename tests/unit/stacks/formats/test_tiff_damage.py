@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from bundle.errors import BundleError
-from bundle.stacks.formats.tiff_chain import open_tiff
+from bundle.stacks.formats.tiff_damage import open_tiff
 from bundle.stacks.reader import FileReader
 
 
