@@ -18,7 +18,7 @@ from bundle.datasets.manifest import MANIFEST, read_tasks
 from bundle.knobs.knob import CONFIGS
 from bundle.workflow import run_config
 
-SMALL = {"patch_size": [16, 64, 64], "roi_size": [16, 64, 64], "batch_size": 4}
+SMALL = {"patch_size": [32, 64, 64], "roi_size": [32, 128, 128], "batch_size": 4}
 
 
 def train(overlays: list[str], knobs: Mapping[str, Any]) -> Path:
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--first_epochs", type=int, default=30, help="of the network that knows the old tasks")
     parser.add_argument("--epochs", type=int, default=15, help="of each way to learn the new one")
     parser.add_argument("--learning_rate", type=float, default=0.002)
+    parser.add_argument("--amp", action="store_true", help="train in bfloat16")
     arguments = parser.parse_args()
     new, out = arguments.new_task, arguments.output_dir
     old = [task for task in read_tasks(arguments.dataset_dir / MANIFEST) if task != new]
@@ -55,6 +56,7 @@ def main() -> None:
         "dataset_dir": str(arguments.dataset_dir),
         "base_width": arguments.base_width,
         "learning_rate": arguments.learning_rate,
+        "amp": arguments.amp,
     }
 
     def knobs(name: str, epochs: int, **more: Any) -> dict[str, Any]:

@@ -109,6 +109,8 @@ def _read_plane(file: Path) -> np.ndarray[Any, Any]:
     try:
         with open_tiff(file) as opened:
             count, plane = len(opened.pages), opened.pages.first.asarray()
+    except MemoryError:
+        raise
     except Exception as error:  # the codecs raise many types on a damaged file
         raise ValueError(f"{file.name}: {error}") from error
     if count != 1:
