@@ -57,9 +57,9 @@ class SeriesStackFile(StackFile):
 
     def __init__(self, series: FileSeries) -> None:
         first = series.files[(0,) * len(series.axes)]
+        self._planes = _Planes(series, _read_plane(first))  # tells its damage by name
         with open_tiff(first) as file:
             self._spacing = pixel_size(file, ome_pixels(file, file.series[0], 0))
-        self._planes = _Planes(series, _read_plane(first))
         self._axes = f"{series.axes}YX"
 
     def scene(self, index: int) -> Scene:  # noqa: ARG002 - there is one
