@@ -1,7 +1,5 @@
 """What a task that comes later brings to a mixture of experts, whose own experts and gates stay as they are."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -11,8 +9,6 @@ from bundle.network.gatrep import merge_kernels
 
 class AddedTask(nn.Module):
     """One new expert, as large as the merged kernel, and a gate of its own over the mixture's experts and the new one.
-
-    The expert has a bias, since batch norm, which is frozen, cannot move the new task's means.
 
     Args:
         in_channels: I, the channels of the input.
@@ -26,7 +22,6 @@ class AddedTask(nn.Module):
         super().__init__()
         self.softmax = softmax
         self.expert = ConvExpert(in_channels, out_channels, size)
-        self.bias = nn.Parameter(torch.zeros(out_channels))
         self.logits = nn.Parameter(torch.zeros(expert_count + 1, out_channels))
 
     @torch.no_grad()
@@ -46,20 +41,6 @@ class AddedTask(nn.Module):
         """Return how much each expert counts, the new one last, (E + 1, O); computed in `dtype`, if one is given."""
         logits = self.logits if dtype is None else self.logits.to(dtype)
         return logits.softmax(dim=0) if self.softmax else logits.sigmoid()
-
-
-def add_biases(y: Tensor, sample_counts: list[int], later: Sequence[AddedTask]) -> Tensor:
-    """Add the biases of the tasks that came later to their samples; those of the first tasks stay bit for bit.
-
-    Args:
-        y: the samples (N, O, Z, Y, X), sorted by task, those of later tasks last.
-        sample_counts: how many samples each task has.
-        later: the tasks that came later.
-    """
-    groups = list(torch.split(y, sample_counts))
-    for index, task in enumerate(later, start=len(groups) - len(later)):
-        groups[index] = groups[index] + task.bias.to(y.dtype).view(-1, 1, 1, 1)
-    return torch.cat(groups)
 
 
 def merge_with_added(expert_count: int, *parts: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bundle.kernels import convolve_by_task
-from bundle.network.added_task import AddedTask, add_biases, merge_with_added
+from bundle.network.added_task import AddedTask, merge_with_added
 from bundle.network.description import MoDEOptions
 from bundle.network.experts import make_expert
 from bundle.network.gate import Gate, TaskBatch
@@ -55,8 +55,7 @@ class MoDEConvolution(nn.Module):
         parts = [part for each in later for part in (each.gate(), each.expert.kernel())]
         gates = [self.gate(first)] if len(first) else []
         merge = partial(merge_with_added, len(kernels))
-        y = convolve_by_task(x, task.sample_counts, merge, *kernels, *parts, *gates, skip=skip)
-        return add_biases(y, task.sample_counts, later)
+        return convolve_by_task(x, task.sample_counts, merge, *kernels, *parts, *gates, skip=skip)
 
     def _split(self, embedding: Tensor) -> tuple[Tensor, list[AddedTask]]:
         """Give the embeddings (U', T') of the tasks that were there first, and what those bring that came later."""
@@ -90,7 +89,6 @@ class MoDEConvolution(nn.Module):
         first, later = self._split(embedding)
         kernels = [*self.kernels(), *(each.expert.kernel() for each in later)]
         (gate,) = [each.gate(scale.dtype) for each in later] or self.gate.exactly(first)
-        shift = sum((each.bias.to(scale.dtype) * scale for each in later), start=shift)
         return same_convolution(merge_for_one_task(gate * scale, kernels), shift)
 
 

@@ -76,22 +76,6 @@ def test_training_mixes_experts_as_prediction_does():
     assert network(image).shape == (3, 4, 16, 16, 32)
 
 
-@torch.no_grad()
-def test_a_new_tasks_bias_moves_its_own_prediction_alone():
-    network, image = make()
-    network.add_task("golgi", like="er")
-    before = network(image)
-    last = network.unet.last.added[0]
-    last.bias.fill_(0.5)
-    after = network(image)
-    assert torch.equal(after[:, :2], before[:, :2])
-    torch.testing.assert_close(after[:, 2], before[:, 2] + 0.5)
-    network.unet.decoder[-1].second.convolution.added[0].bias.normal_()
-    plain = network.specialize(["golgi"])(image)
-    assert (plain[:, 0] - after[:, 2]).abs().max() > 0.01
-    torch.testing.assert_close(plain, network(image)[:, 2:], rtol=1e-4, atol=1e-5)
-
-
 def test_only_what_the_last_task_brings_is_trained():
     network, _ = make()
     network.add_task("golgi")
