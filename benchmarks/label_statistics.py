@@ -4,12 +4,14 @@ A real stack is an OME-TIFF of `brightfield` and either `dna_mask` and `cell_mas
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fire
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
@@ -22,6 +24,9 @@ from bundle.stacks.reader import FileReader
 
 Channel = npt.NDArray[Any]
 
+SLICES = 5  # of each stack in the picture
+DRAWN = 6  # simulated stacks in the picture
+
 
 def stained_nuclei(dna: Channel) -> Mask:
     """Return the voxels of nuclei (Z, Y, X) by Otsu's threshold of the blurred stain."""
@@ -29,8 +34,27 @@ def stained_nuclei(dna: Channel) -> Mask:
     return np.asarray(blurred > threshold_otsu(blurred), bool)
 
 
-def measure_real(channels: Mapping[str, Channel], spacing: tuple[float, ...], name: str) -> LabelStatistics:
-    """Measure a real stack, brought to cubic voxels of 0.29 um.
+@dataclass(frozen=True)
+class Seen:
+    """Transmitted light and what is known of its nuclei, on cubic voxels of 0.29 um.
+
+    Attributes:
+        light: transmitted light (Z, Y, X).
+        nuclei: voxels of nuclei (Z, Y, X).
+        valid: voxels (Z, Y, X) where that is known.
+    """
+
+    light: npt.NDArray[np.float32]
+    nuclei: Mask
+    valid: Mask
+
+    def measure(self) -> LabelStatistics:
+        """Measure what ties the nuclei to the light."""
+        return measure_labels(self.light, self.nuclei, self.valid)
+
+
+def see_real(channels: Mapping[str, Channel], spacing: tuple[float, ...], name: str) -> Seen:
+    """Bring a real stack to cubic voxels of 0.29 um.
 
     Raises:
         BundleError: the file has neither the masks nor a stain.
@@ -40,25 +64,48 @@ def measure_real(channels: Mapping[str, Channel], spacing: tuple[float, ...], na
     if "dna_mask" in channels and "cell_mask" in channels:
         masks = [(channels[key] > 0).astype(np.uint8) for key in ("dna_mask", "cell_mask")]
         nuclei, cells = (ndimage.zoom(mask, factors, order=0) > 0 for mask in masks)
-        return measure_labels(light, nuclei, cells)
+        return Seen(light, nuclei, cells)
     if "dna" not in channels:
         raise BundleError(f"{name} has the channels {list(channels)}; dna_mask and cell_mask, or dna, are needed.")
     nuclei = ndimage.zoom(stained_nuclei(channels["dna"]).astype(np.uint8), factors, order=0) > 0
-    return measure_labels(light, nuclei, np.ones_like(nuclei))
+    return Seen(light, nuclei, np.ones_like(nuclei))
 
 
-def measure_simulated(count: int, vary: tuple[str, ...], seed: int) -> npt.NDArray[np.float64]:
-    """Return the statistics of simulated stacks (stacks, statistics)."""
-    rows = []
-    for number in range(count):
-        stack = simulate_stack((32, 128, 128), (seed, number), ["dna"], vary)
-        nuclei = stained_nuclei(stack.fluorescence["dna"])
-        valid = np.broadcast_to(nuclei.mean((1, 2), keepdims=True) > 0.03, nuclei.shape)  # slices that meet nuclei
-        rows.append(measure_labels(stack.brightfield.astype(np.float32), nuclei, valid).values())
-    return np.asarray(rows)
+def see_simulated(vary: tuple[str, ...], seed: int, number: int) -> Seen:
+    """Simulate a stack."""
+    stack = simulate_stack((32, 128, 128), (seed, number), ["dna"], vary)
+    nuclei = stained_nuclei(stack.fluorescence["dna"])
+    valid = np.broadcast_to(nuclei.mean((1, 2), keepdims=True) > 0.03, nuclei.shape)  # slices that meet nuclei
+    return Seen(stack.brightfield.astype(np.float32), nuclei, valid)
 
 
-def main(*stacks: str, count: int = 24, vary: str = "all", seed: int = 0) -> None:
+def draw(rows: Mapping[str, Seen], path: Path) -> None:
+    """Draw a row of slices through the nuclei of each stack, 128 voxels wide, the nuclei outlined."""
+    figure = Figure(figsize=(2 * SLICES, 2 * len(rows)), layout="constrained")
+    for row, (title, seen) in enumerate(rows.items()):
+        known = seen.nuclei & seen.valid
+        depths = np.flatnonzero(known.mean((1, 2)) > 0.2 * known.mean((1, 2)).max())
+        middles = [int(np.clip(np.median(place), 64, max(size - 64, 64))) for place, size in _places(known)]
+        window = tuple(slice(middle - 64, middle + 64) for middle in middles)
+        for column, z in enumerate(np.linspace(depths[0], depths[-1], SLICES).round().astype(int)):
+            axes = figure.add_subplot(len(rows), SLICES, row * SLICES + column + 1)
+            light = seen.light[z][window]
+            low, high = np.percentile(light, [0.3, 99.7])
+            axes.imshow(light, cmap="gray", vmin=low, vmax=high)
+            axes.contour(known[z][window], [0.5], colors="cyan", linewidths=0.5)
+            axes.set_xticks([], []), axes.set_yticks([], [])
+            axes.set_title(f"z = {z}", fontsize="x-small")
+            axes.set_ylabel(title if column == 0 else "")
+    figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
+
+
+def _places(mask: Mask) -> list[tuple[Channel, int]]:
+    """Give the rows and the columns of a mask's voxels, and how many rows and columns there are."""
+    _, y, x = np.nonzero(mask)
+    return [(y, mask.shape[1]), (x, mask.shape[2])]
+
+
+def main(*stacks: str, count: int = 24, vary: str = "all", seed: int = 0, figure: str = "") -> None:
     """Print a Markdown table: each real stack, and the 10th, 50th and 90th percentile of simulated ones.
 
     Args:
@@ -66,18 +113,24 @@ def main(*stacks: str, count: int = 24, vary: str = "all", seed: int = 0) -> Non
         count: simulated stacks to measure, of each sort.
         vary: factors of the second sort of simulated stacks, see `repmode simulate --help`.
         seed: of the simulated stacks.
+        figure: file of a picture of the real stacks and the first of the second sort.
     """
-    columns = {}
+    columns, pictures = {}, {}
     for path in stacks:
         stack = FileReader().load(Path(path))
         channels = dict(zip(stack.channel_names, stack.array, strict=True))
         spacing = tuple(float(size) for size in stack.spacing)
-        columns[Path(path).name.split(".")[0]] = [
-            f"{value:.2f}" for value in measure_real(channels, spacing, path).values()
-        ]
+        title = Path(path).name.split(".")[0]
+        pictures[title] = see_real(channels, spacing, path)
+        columns[title] = [f"{value:.2f}" for value in pictures[title].measure().values()]
     for title, factors in (("one sort", ()), (f"vary {vary}", check_factors(vary))):
-        percentiles = np.percentile(measure_simulated(count, factors, seed), [10, 50, 90], axis=0)
+        simulated = [see_simulated(factors, seed, number) for number in range(count)]
+        measured = np.asarray([each.measure().values() for each in simulated])
+        percentiles = np.percentile(measured, [10, 50, 90], axis=0)
         columns[title] = [" / ".join(f"{value:.2f}" for value in column) for column in percentiles.T]
+    if figure:
+        pictures.update({f"simulated {number + 1}": each for number, each in enumerate(simulated[:DRAWN])})
+        draw(pictures, Path(figure))
     print("| statistic | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for name, *values in zip(NAMES, *columns.values(), strict=True):

@@ -16,8 +16,9 @@ def simulate(
     overwrite: bool = False,
     workers: int = 1,
     vary: str | Sequence[str] = (),
+    tasks_per_stack: int = 1,
 ) -> None:
-    """Write simulated brightfield stacks, each with the fluorescence of one structure, and a dataset.csv.
+    """Write simulated brightfield stacks, each with the fluorescence of some structures, and a dataset.csv.
 
     Args:
         output_dir: folder to write to; made when missing.
@@ -30,7 +31,10 @@ def simulate(
         workers: processes that simulate at the same time.
         vary: what is drawn anew for every stack, "[cells,index,debris,optics,camera,position]" or all; nothing when
             not given, so that all stacks are of one sort of cell and one microscope.
+        tasks_per_stack: structures that each stack is labelled with; one, as the published data have, when not given.
     """
     named = [tasks] if isinstance(tasks, str) else tasks
-    manifest = simulate_dataset(str(output_dir), count, shape, seed, named, split, overwrite, workers, vary)
+    manifest = simulate_dataset(
+        str(output_dir), count, shape, seed, named, split, overwrite, workers, vary, tasks_per_stack
+    )
     print(f"{count} stacks are listed in {manifest}")

@@ -29,6 +29,8 @@ class Cells:
         elongation: ratio of a nucleus's two half axes in the plane, at most.
         relief: amplitude of the slow change of the sheet's height in um.
         dividing: fraction of cells in mitosis.
+        nucleoli: how many a nucleus has, least and most.
+        nucleolus: radius in um of the three spheres of which a nucleolus is made, least and most.
     """
 
     pitch: float = 11.0
@@ -38,6 +40,8 @@ class Cells:
     elongation: float = 1.3
     relief: float = 0.6
     dividing: float = 0.06
+    nucleoli: tuple[int, int] = (1, 4)
+    nucleolus: tuple[float, float] = (0.55, 1.15)
 
     @property
     def reach(self) -> float:
@@ -60,8 +64,13 @@ class Index:
         grain: texture from voxel to voxel, fraction of the cytoplasm's offset.
         texture: factor of the coarser textures' strength.
         spread: standard deviation of the logarithm of each structure's offset.
+        membrane: of cell borders, above that of the cytoplasm.
+        envelope: of the nuclear envelope, above that of the nucleus.
+        mitochondria: of mitochondria, above that of the cytoplasm.
         chromatin: of chromatin, above that of the nucleus.
+        nucleoli: of nucleoli, above that of the nucleus.
         granules: of granules, above that of the cytoplasm.
+        granule_count: how many granules there are, factor.
         debris: pieces of debris above and below the sheet, in 1000 um^2.
     """
 
@@ -70,8 +79,13 @@ class Index:
     grain: float = 0.17
     texture: float = 1.0
     spread: float = 0.15
+    membrane: float = -0.004
+    envelope: float = 0.003
+    mitochondria: float = 0.006
     chromatin: float = 0.0008
+    nucleoli: float = 0.007
     granules: float = 0.05
+    granule_count: float = 1.0
     debris: float = 0.0
 
 
@@ -119,6 +133,8 @@ def _draw_cells(conditions: Conditions, generator: Generator) -> Conditions:
         elongation=float(generator.uniform(1.2, 1.8)),
         relief=float(generator.uniform(0.4, 1.4)),
         dividing=float(generator.uniform(0.02, 0.1)),
+        nucleoli=(1, int(generator.integers(1, 4))),
+        nucleolus=(float(generator.uniform(0.15, 0.3)) * width, float(generator.uniform(0.3, 0.42)) * width),
     )
     return replace(conditions, cells=cells)
 
@@ -126,13 +142,18 @@ def _draw_cells(conditions: Conditions, generator: Generator) -> Conditions:
 def _draw_index(conditions: Conditions, generator: Generator) -> Conditions:
     index = replace(
         conditions.index,
-        nucleus=float(generator.uniform(-0.007, -0.001)),
-        nuclear_texture=float(generator.uniform(0.45, 1.1)),
-        grain=float(0.17 * np.exp(generator.uniform(-0.9, 0.3))),
-        texture=float(np.exp(generator.uniform(-0.5, 0.6))),
-        spread=0.5,
-        chromatin=float(generator.uniform(0.0008, 0.004)),
-        granules=float(0.05 * np.exp(generator.uniform(-2.5, 0.0))),
+        nucleus=float(generator.uniform(-0.0038, 0.0004)),
+        membrane=float(-0.004 * generator.uniform(0.1, 1.0)),
+        envelope=float(0.003 * generator.uniform(0.0, 1.0)),
+        mitochondria=float(0.006 * np.exp(generator.uniform(-0.3, 1.3))),
+        nuclear_texture=float(generator.uniform(0.1, 0.8)),
+        grain=float(0.17 * np.exp(generator.uniform(-2.3, 0.1))),
+        texture=float(np.exp(generator.uniform(-1.2, 0.5))),
+        spread=0.4,
+        chromatin=float(generator.uniform(0.0, 0.002)),
+        nucleoli=float(0.011 * np.exp(generator.uniform(-0.9, 0.6))),
+        granules=float(0.05 * np.exp(generator.uniform(-1.6, 0.2))),
+        granule_count=float(np.exp(generator.uniform(-0.4, 2.2))),
     )
     return replace(conditions, index=index)
 

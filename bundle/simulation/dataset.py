@@ -35,20 +35,26 @@ class PlannedStack:
 
     Attributes:
         number: place in the dataset; with the dataset's seed it decides everything about the stack.
-        task: its one labelled structure.
+        tasks: its labelled structures, one as published.
         split: train, validation or test.
         shape: size (Z, Y, X) in voxels.
     """
 
     number: int
-    task: str
+    tasks: tuple[str, ...]
     split: str
     shape: tuple[int, int, int]
 
     @property
     def file_name(self) -> str:
         """Name of its file within the dataset's folder."""
-        return f"{self.number:05d}_{self.task}.ome.tiff"
+        labelled = f"_{self.tasks[0]}" if len(self.tasks) == 1 else ""
+        return f"{self.number:05d}{labelled}.ome.tiff"
+
+    @property
+    def rows(self) -> list[ManifestRow]:
+        """Its rows of the manifest, one a task."""
+        return [ManifestRow(self.split, task, self.file_name, BRIGHTFIELD, self.file_name, task) for task in self.tasks]
 
 
 def share_out(count: int, fractions: Sequence[float]) -> list[int]:
@@ -77,9 +83,14 @@ def read_shapes(shape: Sequence[int] | Sequence[Sequence[int]]) -> list[tuple[in
 
 
 def plan_dataset(
-    count: int, shapes: Sequence[tuple[int, int, int]], tasks: Sequence[str], split: Sequence[float], seed: int
+    count: int,
+    shapes: Sequence[tuple[int, int, int]],
+    tasks: Sequence[str],
+    split: Sequence[float],
+    seed: int,
+    tasks_per_stack: int = 1,
 ) -> list[PlannedStack]:
-    """Return the stacks of a dataset: tasks take turns, and within each task the split is drawn by chance.
+    """Return the stacks of a dataset: tasks take turns, and within each one's turns the split is drawn by chance.
 
     Args:
         count: number of stacks.
@@ -87,9 +98,10 @@ def plan_dataset(
         tasks: tasks that take turns.
         split: fractions for train, validation and test.
         seed: decides which stacks go where.
+        tasks_per_stack: tasks that each stack is labelled with: the one whose turn it is and those that follow it.
 
     Raises:
-        BundleError: the count is not a positive whole number, a task is unknown or the fractions do not sum to 1.
+        BundleError: a count is not a positive whole number, a task is unknown or the fractions do not sum to 1.
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise BundleError(f"count {count!r} is not a whole number above 0; give the number of stacks to make.")
@@ -103,6 +115,10 @@ def plan_dataset(
     names = check_tasks(tasks)
     if not names or len(set(names)) != len(names):
         raise BundleError(f"tasks {names!r} must name at least one task, and none twice.")
+    if type(tasks_per_stack) is not int or not 1 <= tasks_per_stack <= len(names):
+        raise BundleError(
+            f"tasks_per_stack {tasks_per_stack!r} is not a whole number from 1 to the {len(names)} tasks."
+        )
     splits: dict[int, str] = {}
     for index in range(len(names)):
         numbers = np.arange(index, count, len(names))
@@ -112,21 +128,25 @@ def plan_dataset(
         order = np.random.default_rng([seed, index]).permutation(numbers)
         splits.update(zip(order.tolist(), drawn, strict=True))
     return [
-        PlannedStack(number, names[number % len(names)], splits[number], shapes[number // len(names) % len(shapes)])
+        PlannedStack(
+            number,
+            tuple(names[(number + after) % len(names)] for after in range(tasks_per_stack)),
+            splits[number],
+            shapes[number // len(names) % len(shapes)],
+        )
         for number in range(count)
     ]
 
 
-def write_stack(folder: Path, stack: PlannedStack, made: SimulatedStack, overwrite: bool) -> ManifestRow:
-    """Write a planned stack, now simulated, to the folder and return its row of the manifest."""
+def write_stack(folder: Path, stack: PlannedStack, made: SimulatedStack, overwrite: bool) -> None:
+    """Write a planned stack, now simulated, to the folder."""
     write_ome_tiff(
         folder / stack.file_name,
-        np.stack([made.brightfield, made.fluorescence[stack.task]]),
+        np.stack([made.brightfield, *(made.fluorescence[task] for task in stack.tasks)]),
         spacing=made.spacing,
-        channel_names=[BRIGHTFIELD, stack.task],
+        channel_names=[BRIGHTFIELD, *stack.tasks],
         overwrite=overwrite,
     )
-    return _row_of(stack)
 
 
 def simulate_dataset(
@@ -139,8 +159,9 @@ def simulate_dataset(
     overwrite: bool = False,
     workers: int = 1,
     vary: Sequence[str] = (),
+    tasks_per_stack: int = 1,
 ) -> Path:
-    """Write simulated stacks, each labelled with one task, and the manifest that lists them; return its path.
+    """Write simulated stacks, each labelled with some tasks, and the manifest that lists them; return its path.
 
     Stack number n of a seed is the same whatever the count; the same arguments give the same bytes. What was begun and
     killed goes on with the stacks that are missing.
@@ -155,18 +176,19 @@ def simulate_dataset(
         overwrite: whether files that stand there already may be replaced.
         workers: processes that simulate at the same time.
         vary: factors that are drawn anew for every stack, see `bundle.simulation.conditions`.
+        tasks_per_stack: tasks that each stack is labelled with; 1 as published.
 
     Raises:
         BundleError: an argument makes no sense, or a file stands there already.
     """
     folder = Path(output_dir)
-    plan = plan_dataset(count, read_shapes(shape), list(STRUCTURES) if tasks is None else tasks, split, seed)
+    named = list(STRUCTURES) if tasks is None else tasks
+    plan = plan_dataset(count, read_shapes(shape), named, split, seed, tasks_per_stack)
     if not isinstance(workers, int) or workers < 1:
         raise BundleError(f"workers {workers!r} is not a whole number above 0.")
     factors = check_factors(vary)
     done = _begin(folder, plan, seed, overwrite, factors)
     left = [stack for stack in plan if stack.number not in done]
-    rows = {}
     with worker_pool(workers) as pool:
         each = pool.map if pool else map
         # The processes only simulate: they need not load what writes files.
@@ -174,12 +196,12 @@ def simulate_dataset(
             simulate_stack,
             [s.shape for s in left],
             [(seed, s.number) for s in left],
-            [[s.task] for s in left],
+            [s.tasks for s in left],
             [factors] * len(left),
         )
         for stack, made in zip(tqdm(left, desc="simulate", unit="stack"), stacks, strict=True):
-            rows[stack.number] = write_stack(folder, stack, made, overwrite)
-    write_manifest(folder / MANIFEST, [rows.get(stack.number) or _row_of(stack) for stack in plan], overwrite=overwrite)
+            write_stack(folder, stack, made, overwrite)
+    write_manifest(folder / MANIFEST, [row for stack in plan for row in stack.rows], overwrite=overwrite)
     (folder / BEGUN).unlink(missing_ok=True)
     return folder / MANIFEST
 
@@ -206,11 +228,6 @@ def _begin(folder: Path, plan: Sequence[PlannedStack], seed: int, overwrite: boo
     with written_whole(begun, overwrite=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return set()
-
-
-def _row_of(stack: PlannedStack) -> ManifestRow:
-    """The manifest's row of a stack."""
-    return ManifestRow(stack.split, stack.task, stack.file_name, BRIGHTFIELD, stack.file_name, stack.task)
 
 
 def worker_pool(workers: int) -> AbstractContextManager[Executor | None]:

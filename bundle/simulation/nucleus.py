@@ -102,7 +102,7 @@ def place_nuclei(sheet: CellSheet, cells: Cells, generator: np.random.Generator)
             box, near = ellipsoid_distance(centre[number], half_axes[number], angle[number], sheet.shape)
             # A nucleus stays within its own cell.
             envelope[box] = np.where(sheet.label[box] == number, near, envelope[box])
-            draw_nucleoli(nucleoli, centre[number], half_axes[number], angle[number], generator)
+            draw_nucleoli(nucleoli, centre[number], half_axes[number], angle[number], cells, generator)
     room: Volume = np.float32(CLEARANCE) - np.minimum(np.minimum(sheet.border, sheet.basal), sheet.apical)
     bumps = smooth_noise(sheet.shape, 9, generator)
     envelope = smooth_maximum(envelope + np.float32(0.22) * bumps, room, 0.5)
@@ -123,14 +123,16 @@ def draw_nucleoli(
     centre: npt.NDArray[np.float32],
     half_axes: npt.NDArray[np.floating],
     angle: float,
+    cells: Cells,
     generator: np.random.Generator,
 ) -> None:
-    """Draw one to four nucleoli, each of three overlapping spheres, into a nucleus."""
-    for _ in range(generator.integers(1, 5)):
+    """Draw the nucleoli of a nucleus, each of three overlapping spheres."""
+    fewest, most = cells.nucleoli
+    for _ in range(generator.integers(fewest, most + 1)):
         direction = generator.normal(size=3)
         direction *= generator.uniform(0.1, 0.62) / np.linalg.norm(direction)
         middle = centre + (direction * half_axes) @ turned(angle)
-        size = generator.uniform(0.55, 1.15)
+        size = generator.uniform(*cells.nucleolus)
         for _ in range(3):
             part = middle + generator.normal(0, 0.45 * size, 3)
             draw_ellipsoid(distance, part, np.full(3, size * generator.uniform(0.7, 1)), 0.0)

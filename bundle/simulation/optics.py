@@ -29,12 +29,12 @@ def refractive_index(specimen: Specimen) -> Volume:
     index = CYTOPLASM * specimen.inside * (1 + texture * (1 - (1 - given.nuclear_texture) * specimen.nucleus))
     for density, offset in (
         (specimen.nucleus, given.nucleus),
-        (membrane, -0.004),
-        (envelope, 0.003),
-        (specimen.nucleoli, 0.007),
+        (membrane, given.membrane),
+        (envelope, given.envelope),
+        (specimen.nucleoli, given.nucleoli),
         (specimen.chromatin * specimen.nucleus, given.chromatin),
         (specimen.chromosomes, 0.004),
-        (specimen.mitochondria, 0.006),
+        (specimen.mitochondria, given.mitochondria),
         (specimen.reticulum, 0.001),
         (specimen.granules, given.granules),
     ):

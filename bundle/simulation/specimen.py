@@ -12,6 +12,7 @@ from bundle.simulation.nucleus import Nuclei, place_nuclei
 from bundle.simulation.sheet import SPACING, CellSheet, grow_sheet
 from bundle.simulation.texture import Volume, shell, smooth_noise, soft_mask
 
+DEBRIS_SAMPLES = 3000  # points that a piece of debris is made of: enough for no grain within it
 EDGE = 0.35  # um: width of the soft edge of shapes, a little over a voxel
 
 
@@ -126,7 +127,8 @@ class Specimen:
         clusters = np.clip(smooth_noise(self.shape, 14, generator) - 0.3, 0, 1.5) / 1.5
         room = (self.clearance > 0.2) * (0.06 + clusters)
         for count, radius, strength in ((30, 0.12, 0.5), (8, 0.25, 0.8), (1.5, 0.42, 1.0), (0.6, 0.7, 0.4)):
-            place = free_points(room, int(count * self.cell_count), generator)
+            wanted = count * self.conditions.index.granule_count * self.cell_count
+            place = free_points(room, int(wanted), generator)
             samples = int(np.ceil(40 * (radius / 0.25) ** 2)) + 4
             cloud = unit_ball(len(place) * samples, generator).reshape(len(place), samples, 3) * np.float32(radius)
             volume = 4 / 3 * np.pi * max(radius, 0.16) ** 3 / SPACING**3
@@ -145,9 +147,9 @@ class Specimen:
         near = np.asarray((depth > 0.2) * np.exp(-np.maximum(depth, 0) / np.float32(1.5)), np.float32)
         place = free_points(near, int(count), generator)
         radius = generator.lognormal(np.log(0.7), 0.5, (len(place), 1, 1)).astype(np.float32)
-        cloud = unit_ball(len(place) * 400, generator).reshape(len(place), 400, 3) * radius
-        weight = 4 / 3 * np.pi * np.maximum(radius, 0.2) ** 3 / SPACING**3 / 400
-        weights = np.broadcast_to(weight[:, :, 0], (len(place), 400)).ravel().astype(np.float32)
+        cloud = unit_ball(len(place) * DEBRIS_SAMPLES, generator).reshape(len(place), DEBRIS_SAMPLES, 3) * radius
+        weight = 4 / 3 * np.pi * np.maximum(radius, 0.2) ** 3 / SPACING**3 / DEBRIS_SAMPLES
+        weights = np.broadcast_to(weight[:, :, 0], (len(place), DEBRIS_SAMPLES)).ravel().astype(np.float32)
         return np.minimum(splat(place[:, None] + cloud, weights, self.shape), 1.2)
 
     @property

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -61,6 +63,27 @@ def test_nuclei_are_as_large_as_is_drawn():
         width = np.median(2 * np.sqrt(np.array(areas) / np.pi))
         assert 0.8 * 2 * cells.nucleus[1] < width < 1.12 * 2 * cells.nucleus[1]
         assert len(specimen.sheet.centre) > 0
+
+
+def nucleolar_share(specimen):
+    """Share of the nuclei's volume that nucleoli take."""
+    return (specimen.nuclei.nucleoli < 0).sum() / (specimen.nuclei.envelope < 0).sum()
+
+
+def test_nucleoli_are_as_large_as_is_drawn():
+    small, large = (Specimen((60, 130, 130), 4) for _ in range(2))
+    for specimen, radius in ((small, 0.7), (large, 1.6)):
+        cells = replace(specimen.conditions.cells, nucleoli=(1, 1), nucleolus=(radius, radius))
+        specimen.conditions = replace(specimen.conditions, cells=cells)
+    assert 0.004 < nucleolar_share(small) < 0.03
+    assert 4 < nucleolar_share(large) / nucleolar_share(small) < 12  # 12 = (1.6 / 0.7) ** 3, less what is cut off
+    assert (large.nuclei.nucleoli >= large.nuclei.envelope).all()  # none leaves its nucleus
+
+
+def test_granules_are_as_many_as_is_drawn():
+    few, many = (Specimen((40, 96, 96), 4) for _ in range(2))
+    many.conditions = replace(many.conditions, index=replace(many.conditions.index, granule_count=3.0))
+    assert 2 < many.granules.sum() / few.granules.sum() < 3.2  # some overlap
 
 
 def test_debris_lies_on_cells_and_under_them():

@@ -2,6 +2,7 @@ import csv
 import logging
 from collections import Counter
 
+import numpy as np
 import pytest
 import tifffile
 
@@ -78,6 +79,18 @@ def test_what_is_written_can_be_trained_on(tmp_path, caplog):
         assert file.is_ome
 
 
+def test_a_stack_may_be_labelled_with_several_tasks(tmp_path):
+    simulate(str(tmp_path / "one"), 2, SHAPE, tasks=["dna", "zo1", "tom20"])
+    simulate(str(tmp_path / "two"), 2, SHAPE, tasks=["dna", "zo1", "tom20"], tasks_per_stack=2, split=[1, 0, 0])
+    entries = read_manifest(tmp_path / "two" / "dataset.csv", "train", ["dna", "zo1", "tom20"])
+    assert [entry["task_name"] for entry in entries] == ["dna", "zo1", "zo1", "tom20"]
+    assert [entry["target_channel"] for entry in entries] == ["dna", "zo1", "zo1", "tom20"]
+    for number, first in enumerate(["dna", "zo1"]):
+        both = tifffile.imread(tmp_path / "two" / f"{number:05d}.ome.tiff")
+        assert both.shape == (3, *SHAPE)
+        np.testing.assert_array_equal(both[:2], tifffile.imread(tmp_path / "one" / f"{number:05d}_{first}.ome.tiff"))
+
+
 def test_a_stack_does_not_depend_on_how_many_there_are(tmp_path):
     simulate_dataset(tmp_path / "few", 1, SHAPE, tasks=["dna"])
     simulate_dataset(tmp_path / "more", 2, SHAPE, tasks=["dna"])
@@ -99,9 +112,9 @@ def test_nothing_is_overwritten_unasked(tmp_path):
 
 def test_tasks_take_turns_and_share_the_split():
     plan = plan_dataset(12 * 40, [(8, 24, 24)], list(STRUCTURES), PUBLISHED, 0)
-    assert [stack.task for stack in plan[:12]] == list(STRUCTURES)
+    assert [stack.tasks for stack in plan[:12]] == [(task,) for task in STRUCTURES]
     for task in STRUCTURES:
-        found = Counter(stack.split for stack in plan if stack.task == task)
+        found = Counter(stack.split for stack in plan if stack.tasks == (task,))
         assert found == {"train": 27, "validation": 3, "test": 10}
     other = plan_dataset(12 * 40, [(8, 24, 24)], list(STRUCTURES), PUBLISHED, 1)
     assert [stack.split for stack in plan] != [stack.split for stack in other]
@@ -145,6 +158,8 @@ def test_shares_sum_up_and_none_is_empty_where_it_can_be(count, fractions, expec
         ({"count": 1, "split": [0.5, 0.5]}, "three fractions"),
         ({"count": 1, "split": [0.5, 0.5, 0.5]}, "sums to 1.5"),
         ({"count": 1, "workers": 0}, "workers 0"),
+        ({"count": 1, "tasks": ["dna", "zo1"], "tasks_per_stack": 3}, "tasks_per_stack 3 is not .* from 1 to the 2"),
+        ({"count": 1, "tasks_per_stack": 0}, "tasks_per_stack 0"),
     ],
 )
 def test_bad_arguments_are_one_sentence_and_nothing_is_written(tmp_path, arguments, sentence):
