@@ -58,7 +58,8 @@ class RandSpectrumd(RandomizableTransform, MapTransform):  # type: ignore[misc]
         in_plane, along = torch.from_numpy(self.gains)
         gain = torch.exp(_curve(in_plane, lateral) + AXIAL_SHARE * _curve(along, axial)).to(image.device)
         changed = torch.fft.irfftn(torch.fft.rfftn(image, dim=(-3, -2, -1)) * gain, s=(depth, height, width))
-        scaled = (changed - changed.mean()) * (image.std() / changed.std().clamp_min(torch.finfo(image.dtype).tiny))
+        spread = changed.std().clamp_min(torch.finfo(image.dtype).tiny)
+        scaled: Tensor = (changed - changed.mean()) * (image.std() / spread)
         return scaled + image.mean()
 
 
