@@ -25,7 +25,7 @@ from bundle.stacks.reader import FileReader
 Channel = npt.NDArray[Any]
 
 SLICES = 5  # of each stack in the picture
-DRAWN = 6  # simulated stacks in the picture
+DRAWN = 4  # simulated stacks in the picture
 
 
 def stained_nuclei(dna: Channel) -> Mask:
@@ -96,7 +96,7 @@ def draw(rows: Mapping[str, Seen], path: Path) -> None:
             axes.set_xticks([], []), axes.set_yticks([], [])
             axes.set_title(f"z = {z}", fontsize="x-small")
             axes.set_ylabel(title if column == 0 else "")
-    figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=64, pil_kwargs={"optimize": True})
 
 
 def _places(mask: Mask) -> list[tuple[Channel, int]]:
