@@ -119,6 +119,7 @@ def a_stack():
 LIGHT_KNOBS = {  # those that change the light alone
     "blurred_noise": [0.0, 1.0],
     "blur": [0.0, 1.2],
+    "spectrum": [0.0, 0.3],
     "gamma": [0.0, 0.6, 1.6],
     "inversion": 0.0,
     "contrast": [0.0, -0.4, 0.6],
