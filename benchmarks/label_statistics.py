@@ -26,6 +26,7 @@ Channel = npt.NDArray[Any]
 
 SLICES = 5  # of each stack in the picture
 DRAWN = 4  # simulated stacks in the picture
+WIDTH = 128  # voxels of a slice in the picture, and of a simulated stack
 
 
 def stained_nuclei(dna: Channel) -> Mask:
@@ -73,36 +74,30 @@ def see_real(channels: Mapping[str, Channel], spacing: tuple[float, ...], name: 
 
 def see_simulated(vary: tuple[str, ...], seed: int, number: int) -> Seen:
     """Simulate a stack."""
-    stack = simulate_stack((32, 128, 128), (seed, number), ["dna"], vary)
+    stack = simulate_stack((32, WIDTH, WIDTH), (seed, number), ["dna"], vary)
     nuclei = stained_nuclei(stack.fluorescence["dna"])
     valid = np.broadcast_to(nuclei.mean((1, 2), keepdims=True) > 0.03, nuclei.shape)  # slices that meet nuclei
     return Seen(stack.brightfield.astype(np.float32), nuclei, valid)
 
 
 def draw(rows: Mapping[str, Seen], path: Path) -> None:
-    """Draw a row of slices through the nuclei of each stack, 128 voxels wide, the nuclei outlined."""
+    """Draw a row of slices through the nuclei of each stack, `WIDTH` voxels wide, the nuclei outlined."""
     figure = Figure(figsize=(2 * SLICES, 2 * len(rows)), layout="constrained")
     for row, (title, seen) in enumerate(rows.items()):
         known = seen.nuclei & seen.valid
         depths = np.flatnonzero(known.mean((1, 2)) > 0.2 * known.mean((1, 2)).max())
-        middles = [int(np.clip(np.median(place), 64, max(size - 64, 64))) for place, size in _places(known)]
-        window = tuple(slice(middle - 64, middle + 64) for middle in middles)
+        middle = np.median(np.argwhere(known)[:, 1:], axis=0)
+        first = np.clip(middle.astype(int) - WIDTH // 2, 0, np.maximum(np.subtract(known.shape[1:], WIDTH), 0))
+        window = tuple(slice(start, start + WIDTH) for start in first)
         for column, z in enumerate(np.linspace(depths[0], depths[-1], SLICES).round().astype(int)):
             axes = figure.add_subplot(len(rows), SLICES, row * SLICES + column + 1)
             light = seen.light[z][window]
             low, high = np.percentile(light, [0.3, 99.7])
             axes.imshow(light, cmap="gray", vmin=low, vmax=high)
             axes.contour(known[z][window], [0.5], colors="cyan", linewidths=0.5)
-            axes.set_xticks([], []), axes.set_yticks([], [])
+            axes.set(xticks=[], yticks=[], ylabel="" if column else title)
             axes.set_title(f"z = {z}", fontsize="x-small")
-            axes.set_ylabel(title if column == 0 else "")
     figure.savefig(path, dpi=64, pil_kwargs={"optimize": True})
-
-
-def _places(mask: Mask) -> list[tuple[Channel, int]]:
-    """Give the rows and the columns of a mask's voxels, and how many rows and columns there are."""
-    _, y, x = np.nonzero(mask)
-    return [(y, mask.shape[1]), (x, mask.shape[2])]
 
 
 def main(*stacks: str, count: int = 24, vary: str = "all", seed: int = 0, figure: str = "") -> None:
@@ -123,13 +118,17 @@ def main(*stacks: str, count: int = 24, vary: str = "all", seed: int = 0, figure
         title = Path(path).name.split(".")[0]
         pictures[title] = see_real(channels, spacing, path)
         columns[title] = [f"{value:.2f}" for value in pictures[title].measure().values()]
-    for title, factors in (("one sort", ()), (f"vary {vary}", check_factors(vary))):
-        simulated = [see_simulated(factors, seed, number) for number in range(count)]
-        measured = np.asarray([each.measure().values() for each in simulated])
+    varied = f"vary {vary}"
+    sorts = {"one sort": (), varied: check_factors(vary)}
+    simulated = {
+        title: [see_simulated(factors, seed, number) for number in range(count)] for title, factors in sorts.items()
+    }
+    for title, stacks_seen in simulated.items():
+        measured = np.asarray([each.measure().values() for each in stacks_seen])
         percentiles = np.percentile(measured, [10, 50, 90], axis=0)
         columns[title] = [" / ".join(f"{value:.2f}" for value in column) for column in percentiles.T]
     if figure:
-        pictures.update({f"simulated {number + 1}": each for number, each in enumerate(simulated[:DRAWN])})
+        pictures.update({f"simulated {number + 1}": each for number, each in enumerate(simulated[varied][:DRAWN])})
         draw(pictures, Path(figure))
     print("| statistic | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")

@@ -4,10 +4,13 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 from torch import Tensor
+
+FloatArray = npt.NDArray[np.floating]
 
 OCTAVES = 6  # from a wavelength of 64 voxels to one of two
 AXIAL_SHARE = 0.7  # of the change along z, where the spectrum is narrower
@@ -53,18 +56,18 @@ class RandSpectrumd(RandomizableTransform, MapTransform):  # type: ignore[misc]
     def _change(self, image: Tensor) -> Tensor:
         """Change one image (1, Z, Y, X)."""
         depth, height, width = image.shape[-3:]
-        axial = torch.fft.fftfreq(depth).abs()[:, None, None]
-        lateral = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
-        in_plane, along = torch.from_numpy(self.gains)
-        gain = torch.exp(_curve(in_plane, lateral) + AXIAL_SHARE * _curve(along, axial)).to(image.device)
+        axial = np.abs(np.fft.fftfreq(depth))[:, None, None]
+        lateral = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+        in_plane, along = self.gains
+        logarithm = _curve(in_plane, lateral) + AXIAL_SHARE * _curve(along, axial)
+        gain = torch.from_numpy(np.exp(logarithm)).to(image)
         changed = torch.fft.irfftn(torch.fft.rfftn(image, dim=(-3, -2, -1)) * gain, s=(depth, height, width))
         spread = changed.std().clamp_min(torch.finfo(image.dtype).tiny)
         scaled: Tensor = (changed - changed.mean()) * (image.std() / spread)
         return scaled + image.mean()
 
 
-def _curve(values: Tensor, frequency: Tensor) -> Tensor:
-    """Interpolate values, one an octave up to 1/2, at frequencies in cycles a voxel; below the first it is constant."""
-    place = (torch.log2(frequency.clamp_min(2.0**-OCTAVES)) + OCTAVES).clamp(0, OCTAVES - 1 - 1e-4)
-    low = place.floor().long()
-    return torch.lerp(values[low], values[low + 1], place - low)
+def _curve(values: FloatArray, frequency: FloatArray) -> FloatArray:
+    """Interpolate values, one an octave up to 1/2, at frequencies in cycles a voxel; beyond them it is constant."""
+    octave = np.log2(np.maximum(frequency, 2.0**-OCTAVES))
+    return np.interp(octave, np.arange(-OCTAVES, 0), values)
