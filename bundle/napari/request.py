@@ -31,7 +31,7 @@ class Request:
     spacing: tuple[float, ...] | None = None
     origin: tuple[float, ...] = (0.0, 0.0, 0.0)
     channel: str = ""
-    adapt: bool = False
+    adapt: bool | str = "auto"
 
     def predict(self, on_window: OnWindow) -> Prediction:
         """Predict it.

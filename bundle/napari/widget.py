@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.application import use_app
-from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, Label, LineEdit, ProgressBar, PushButton, Select
+from magicgui.widgets import ComboBox, Container, FileEdit, Label, LineEdit, ProgressBar, PushButton, Select
 from napari.layers import Image, Layer
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_info, show_warning
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bundle.predictor import Prediction
 
 WEIGHTS = ROOT / "models" / "model.pt"
+ADAPT = [("auto", "auto"), ("always", True), ("never", False)]
 FILE_FILTER = "OME-TIFF (*.ome.tiff *.ome.tif);;OME-Zarr (*.ome.zarr)"
 
 
@@ -61,7 +62,7 @@ class PredictionWidget(Container):  # type: ignore[misc]
         self.tasks = Select(label="structures", choices=self._known_tasks, tooltip="none chosen = all")
         self.spacing = LineEdit(label="voxel size", tooltip="µm, Z Y X; empty = the layer's or file's")
         self.channel = LineEdit(label="channel", tooltip="of a file, name or index; empty = the one whose name tells")
-        self.adapt = CheckBox(label="adapt", tooltip="for cells and light unlike those of the training")
+        self.adapt = ComboBox(label="adapt", choices=ADAPT, tooltip="to cells and light unlike those of the training")
         self.start = PushButton(text="Predict")
         self.cancel = PushButton(text="Cancel", enabled=False)
         self.bar = ProgressBar(value=0, max=1)

@@ -10,6 +10,35 @@ import numpy.typing as npt
 from bundle.errors import BundleError
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """How like a network's training stacks a stack is.
+
+    Attributes:
+        distance: of its statistics from theirs, see `KnownImages.distance`; NaN where the stack is flat.
+        limit: the distance that at most 1 % of training stacks reach.
+    """
+
+    distance: float
+    limit: float
+
+    @property
+    def unlike(self) -> bool:
+        """Whether it is beyond the limit."""
+        return self.distance > self.limit
+
+    @property
+    def unlikeness(self) -> float:
+        """From 0, up to half of the limit, evenly to 1, at the limit, in hundredths; 0 for an unknown distance."""
+        ratio = self.distance / self.limit
+        return round(float(np.clip(2 * ratio - 1, 0, 1)), 2) if np.isfinite(ratio) else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what the record of a prediction says of it; the distance is None where it is not known."""
+        distance = self.distance if np.isfinite(self.distance) else None
+        return {"distance": distance, "limit": self.limit, "unlike": self.unlike}
+
+
 @dataclass(frozen=True, kw_only=True)
 class KnownImages:
     """Mean and spread of the training patches' statistics, and how far from them training stacks lie at most.

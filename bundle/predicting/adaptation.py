@@ -1,8 +1,9 @@
 """A network that follows a stack: its batch norm takes part of its statistics from the stack itself, without a label.
 
 Light, focus and noise of another microscope shift what every layer gives. The statistics by which batch norm takes such
-shifts out are the training's; here they are mixed with those of the stack that is predicted. They come from windows
-whose places follow from the stack's shape alone, so that a prediction is the same whole and in blocks.
+shifts out are the training's; here they are mixed with those of the stack that is predicted: as many of them as the
+stack is unlike the training. They come from windows whose places follow from the stack's shape alone, so that a
+prediction is the same whole and in blocks.
 """
 
 import copy
@@ -17,6 +18,7 @@ from torch.nn.functional import pad
 from bundle.errors import BundleError
 from bundle.network import RepMode, SpecializedRepMode
 from bundle.network.gate import choose_tasks
+from bundle.network.known_images import Likeness
 from bundle.network.plain import DIVISOR
 from bundle.predicting.likeness import MOST_WINDOWS, read_windows
 from bundle.predicting.stack_prediction import StackPrediction
@@ -25,6 +27,7 @@ from bundle.windows.inferer import PAPER_WINDOW
 
 logger = logging.getLogger(__name__)
 
+AUTO = "auto"
 SHARE = 0.5
 """Of the stack's own statistics. With all of them some real stacks are predicted worse than with none."""
 
@@ -37,6 +40,7 @@ class Adaptation:
         tasks: names of the tasks to predict; None takes all.
         make: makes an engine of a specialised net, called with `network=`.
         device: where the network runs.
+        adapt: whether stacks get the share; AUTO = the less of it, the more they are like those of the training.
         share: of the stack's own statistics, from 0 (those of training) to 1.
         window_size: voxels (Z, Y, X) that statistics are taken from at a time.
         most_windows: how many of them are looked at; of a larger stack, some that lie evenly in it.
@@ -50,6 +54,7 @@ class Adaptation:
         tasks: Sequence[str] | str | None,
         make: Callable[..., Engine],
         device: torch.device | str = "cpu",
+        adapt: bool | str = AUTO,
         share: float = SHARE,
         window_size: Sequence[int] = PAPER_WINDOW,
         most_windows: int = MOST_WINDOWS,
@@ -58,37 +63,62 @@ class Adaptation:
         self.tasks = tasks
         self.make = make
         self.device = torch.device(device)
+        self.adapt = adapt
         self.share = share
         self.window_size = tuple(window_size)
         self.most_windows = most_windows
 
     def check(self) -> None:
-        """Check that the network can be adapted.
+        """Check that the network can be adapted, where it has to be.
 
         Raises:
             BundleError: it is an exported net, whose batch norm is folded into its kernels.
         """
-        if not isinstance(self.network, RepMode):
+        if self.adapt is True and not self.able:
             raise BundleError(
                 "The checkpoint is an exported net, whose batch norm is folded into its kernels and cannot be adapted; "
                 "give the trained network it was made from with --checkpoint, or leave --adapt out."
             )
 
-    def __call__(self, prediction: StackPrediction, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Engine:
+    @property
+    def able(self) -> bool:
+        """Whether the network has a batch norm of its own, as exported nets have not."""
+        return isinstance(self.network, RepMode)
+
+    def share_for(self, likeness: Likeness | None) -> float:
+        """Give the share of its own statistics that a stack gets, by how like those of the training it is."""
+        if self.adapt == AUTO:
+            return 0.0 if likeness is None or not self.able else self.share * likeness.unlikeness
+        return self.share if self.adapt else 0.0
+
+    @property
+    def remedy(self) -> str:
+        """What there is to do about a stack that is unlike those of the training and that is not followed."""
+        follows = "whose batch norm follows such a stack"
+        return f"try --adapt {AUTO}" if self.able else f"try the trained network that it was exported from, {follows}"
+
+    def __call__(
+        self, prediction: StackPrediction, transform: Callable[[dict[str, Any]], dict[str, Any]], share: float
+    ) -> Engine:
         """Make the engine for a stack that is open and measured.
 
         Args:
             prediction: the stack.
             transform: the prediction's own preprocessing.
+            share: of the stack's own statistics.
         """
         found = read_windows(prediction, transform, self.window_size, self.most_windows)
         windows = [fill_up(window[None]) for window in found]
-        logger.info("%s: batch norm follows %d windows of the stack", prediction.path, len(windows))
+        logger.info(
+            "%s: batch norm takes %.0f %% of its statistics from %d windows of the stack",
+            prediction.path,
+            100 * share,
+            len(windows),
+        )
         assert isinstance(self.network, RepMode), "check comes first"
         tasks = choose_tasks(self.tasks, self.network.tasks)
         nets = [
-            adapt_batch_norm(self.network, task, windows, self.share, self.device).cpu().specialize([task])
-            for task in tasks
+            adapt_batch_norm(self.network, task, windows, share, self.device).cpu().specialize([task]) for task in tasks
         ]
         description = self.network.description.specialized(tasks, nets[0].description.kernel_sizes)
         net = SpecializedRepMode(**description.arguments(), unets=[each.unets[0] for each in nets]).eval()

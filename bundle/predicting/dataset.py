@@ -15,7 +15,7 @@ from tqdm import tqdm
 from bundle.network.known_images import KnownImages
 from bundle.predicting.adaptation import Adaptation
 from bundle.predicting.blocks import Block, slabs_of
-from bundle.predicting.likeness import compare_with_training
+from bundle.predicting.likeness import compare_with_training, warn_of_unlike
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import BlockPart, StackOpener, StackPrediction
@@ -42,8 +42,8 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         transform: preprocessing, called with {"image": what the block reads}.
         opener: opens the stacks.
         saving: stores the blocks and writes the files.
+        adaptation: makes a network of its own for a stack that is unlike those of the training, or for each.
         progress: whether bars over the windows are shown.
-        adaptation: makes a network of its own for each stack; None = all have the run's.
         known_images: what the network keeps of its training images, to warn of stacks unlike them; None = no warning.
     """
 
@@ -55,8 +55,8 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         transform: Callable[[dict[str, Any]], dict[str, Any]],
         opener: StackOpener,
         saving: SaveBlockd,
+        adaptation: Adaptation,
         progress: bool = True,
-        adaptation: Adaptation | None = None,
         known_images: KnownImages | None = None,
     ) -> None:
         super().__init__(data=data.inputs, transform=transform)
@@ -100,16 +100,24 @@ class BlockDataset(IterableDataset):  # type: ignore[misc]
         for path in self.run.work():
             try:
                 prediction = self.opener.open(path)
-                if self.known_images is not None:
-                    prediction.likeness = compare_with_training(prediction, self.transform, self.known_images)
-                if self.adaptation is not None and prediction.blocks:
-                    prediction.network = self.adaptation(prediction, self.transform)
+                self._adapt(prediction)
                 yield path, prediction
                 for block in prediction.blocks_left(self.run):
                     yield path, self._preprocess(prediction, block)
             except Exception as error:  # MONAI wraps what a transform raises; the run sorts it out
                 yield path, error
             yield path, None
+
+    def _adapt(self, prediction: StackPrediction) -> None:
+        """Compare a stack with those of the training, and let the network follow it."""
+        if self.known_images is not None:
+            prediction.likeness = compare_with_training(prediction, self.transform, self.known_images)
+        share = prediction.adapted_share = self.adaptation.share_for(prediction.likeness)
+        if prediction.likeness is not None:
+            told = f"know that {share:.0%} of its batch norm's statistics are from it"
+            warn_of_unlike(prediction.path, prediction.likeness, told if share else self.adaptation.remedy)
+        if share and prediction.blocks:
+            prediction.network = self.adaptation(prediction, self.transform, share)
 
     def _preprocess(self, prediction: StackPrediction, block: Block) -> dict[str, Any]:
         """Preprocess what a block's windows see, slab by slab: the file's voxels are never there all at once."""
@@ -160,13 +168,11 @@ class StackEvaluator(SupervisedEvaluator):  # type: ignore[misc]
         run: the run; it raises again what is no stack's fault.
         made_with: what predictions depend on besides their files, by name: one that is there counts as finished only
             if it was made with the same.
-        adaptation: makes a network of its own for each stack; None = all have the run's.
+        adaptation: makes a network of its own for a stack that is unlike those of the training, or for each.
         kwargs: of `SupervisedEvaluator`; a batch is one stack, named by its image's `filename_or_obj`.
     """
 
-    def __init__(
-        self, run: PredictionRun, made_with: Mapping[str, Any], adaptation: Adaptation | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, run: PredictionRun, made_with: Mapping[str, Any], adaptation: Adaptation, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stacks = run
         self.made_with = made_with
@@ -179,8 +185,7 @@ class StackEvaluator(SupervisedEvaluator):  # type: ignore[misc]
             BundleError: what is there would be lost, or a stack failed; see `PredictionRun`.
         """
         self.stacks.make_with(**self.made_with, adaptation=self.adaptation)
-        if self.adaptation is not None:
-            self.adaptation.check()
+        self.adaptation.check()
         self.stacks.check()
         if self.stacks.pending:
             super().run(global_epoch)

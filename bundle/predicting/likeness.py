@@ -1,15 +1,16 @@
-"""Whether a stack looks like those that its network was trained on, told before it is predicted."""
+"""How like those that its network was trained on a stack looks, told before it is predicted."""
 
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bundle.network.known_images import KnownImages
+from bundle.network.known_images import KnownImages, Likeness
 from bundle.predicting.blocks import Block, seen_along
 from bundle.predicting.stack_prediction import BlockPart, StackPrediction
 from bundle.preprocessing.image_features import image_features
@@ -60,27 +61,32 @@ def read_windows(
         yield torch.as_tensor(transform({"image": BlockPart(prediction, block)})["image"], dtype=torch.float32)
 
 
-def compare_with_training(prediction: StackPrediction, transform: Preprocessing, known: KnownImages) -> dict[str, Any]:
-    """Measure how far a stack's texture and spectrum are from those of the training, and warn of one that is unlike it.
+def compare_with_training(prediction: StackPrediction, transform: Preprocessing, known: KnownImages) -> Likeness:
+    """Measure how far a stack's texture and spectrum are from those of the training.
 
     Args:
         prediction: the stack, open and measured.
         transform: the prediction's own preprocessing.
         known: what the network keeps of its training images.
-
-    Returns:
-        What the record says of it: `distance`, the `limit` that at most 1 % of training stacks reach, and whether the
-        stack is `unlike` them; the distance is None where the stack is flat.
     """
     windows = [window[0].numpy() for window in read_windows(prediction, transform, known.window, MOST_WINDOWS)]
     distance = known.distance_of_windows(np.array([image_features(window) for window in windows]))
-    unlike = bool(distance > known.limit)
-    if unlike:
+    return Likeness(distance, known.limit)
+
+
+def warn_of_unlike(path: Path, likeness: Likeness, remedy: str) -> None:
+    """Warn of a stack that is unlike those of the training.
+
+    Args:
+        path: of the stack.
+        likeness: how like them it is.
+        remedy: what to do about it, besides looking at how it was read.
+    """
+    if likeness.unlike:
         logger.warning(
             "%s looks unlike the stacks that the network was trained on (its texture and spectrum lie %.1f times as "
-            "far from theirs as 99 %% of them do): trust the prediction less, check --channel and --spacing, and try "
-            "--adapt True.",
-            prediction.path,
-            distance / known.limit,
+            "far from theirs as 99 %% of them do): trust the prediction less, check --channel and --spacing, and %s.",
+            path,
+            likeness.distance / likeness.limit,
+            remedy,
         )
-    return {"distance": distance if np.isfinite(distance) else None, "limit": known.limit, "unlike": unlike}

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from bundle.claims import CLAIMS, Claims
 from bundle.errors import BundleError
+from bundle.network.known_images import Likeness
 from bundle.predicting.blocks import Block, BlockCost, BlockPlan
 from bundle.predicting.output_format import OutputFormat
 from bundle.predicting.output_values import OutputValues, StoredChannel, describe_file
@@ -57,7 +58,8 @@ class StackPrediction:
         claims: by which workers share the blocks; None where one predicts them all.
         spread: what the blocks' spread fills, where it is wanted.
         spread_channels: what each channel of it holds.
-        likeness: how like the training's stacks it is, see `compare_with_training`; None where that is not known.
+        likeness: how like the training's stacks it is; None where that is not known.
+        adapted_share: of its own statistics in the batch norm of what predicts it.
     """
 
     path: Path
@@ -72,7 +74,8 @@ class StackPrediction:
     claims: Claims | None = None
     spread: PredictedVolume | None = None
     spread_channels: list[StoredChannel] = field(default_factory=list)
-    likeness: dict[str, Any] | None = None
+    likeness: Likeness | None = None
+    adapted_share: float = 0.0
 
     def blocks_left(self, run: PredictionRun) -> Iterator[Block]:
         """Give the blocks that this process is to predict, until all are done, by whatever process."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -49,10 +50,32 @@ def test_the_one_is_told_and_the_other_is_not(checkpoint, caplog):
     predict(checkpoint, input=["like.tif", "unlike.tif"], output_dir="out")
     (sentence,) = [message for message in caplog.messages if "looks unlike the stacks" in message]
     assert sentence.startswith("unlike.tif looks")
-    assert "try --adapt True" in sentence
+    assert "50% of its batch norm's statistics" in sentence
     like, unlike = (record(name)["likeness_to_training"] for name in ("like", "unlike"))
     assert (like["unlike"], unlike["unlike"]) == (False, True)
     assert like["distance"] < like["limit"] == unlike["limit"] < unlike["distance"]
+
+
+def test_the_network_follows_the_one_that_is_unlike_and_only_that(checkpoint):
+    predicted = {}
+    for adapt in ("auto", True, False):
+        predict(checkpoint, input=["like.tif", "unlike.tif"], output_dir="out", adapt=adapt, overwrite=True)
+        for name in ("like", "unlike"):
+            predicted[name, adapt] = tifffile.imread(f"out/{name}_pred.ome.tiff")
+            assert record(name)["adapted_share"] == (0.5 if adapt is True or (adapt, name) == ("auto", "unlike") else 0)
+    assert np.array_equal(predicted["unlike", "auto"], predicted["unlike", True])
+    assert np.array_equal(predicted["like", "auto"], predicted["like", False])
+    for name in ("like", "unlike"):
+        assert np.abs(predicted[name, True] - predicted[name, False]).max() > 0.1 * predicted[name, False].std()
+
+
+@pytest.mark.parametrize(("exported", "remedy"), [(False, "try --adapt auto"), (True, "try the trained network")])
+def test_what_does_not_follow_it_says_what_does(checkpoint, network, caplog, exported, remedy):
+    if exported:
+        save_network(network.specialize(["dna"]), checkpoint, overwrite=True)
+    predict(checkpoint, input="unlike.tif", output_dir="out", **({} if exported else {"adapt": False}))
+    assert remedy in caplog.text
+    assert record("unlike")["adapted_share"] == 0
 
 
 def test_blocks_find_the_same_distance(checkpoint, monkeypatch):

@@ -7,8 +7,10 @@ from torch import nn
 from bundle.errors import BundleError
 from bundle.network import RepMode
 from bundle.network.gate import TaskBatch
+from bundle.network.known_images import Likeness
 from bundle.predicting.adaptation import Adaptation, adapt_batch_norm, fill_up
 from bundle.predicting.likeness import window_places
+from bundle.runtimes import make_engine
 from tests.networks import that_saw_images
 
 
@@ -85,4 +87,22 @@ def test_images_are_filled_up_to_what_batch_norm_can_take():
 
 def test_an_exported_net_cannot_be_adapted(network):
     with pytest.raises(BundleError, match=r"batch norm is folded .* leave --adapt out"):
-        Adaptation(network.specialize(["dna"]), None, lambda network: network).check()
+        Adaptation(network.specialize(["dna"]), None, make_engine, adapt=True).check()
+
+
+@pytest.mark.parametrize(("distance", "share"), [(1.0, 0.0), (2.0, 0.0), (3.0, 0.25), (4.0, 0.5), (9.0, 0.5)])
+def test_the_less_a_stack_is_like_the_training_the_more_of_its_own_statistics_it_gets(network, distance, share):
+    assert Adaptation(network, None, make_engine).share_for(Likeness(distance, 4.0)) == share
+
+
+def test_where_likeness_is_not_known_or_the_net_exported_nothing_is_adapted(network):
+    adaptation, exported = (Adaptation(net, None, make_engine) for net in (network, network.specialize(["dna"])))
+    exported.check()
+    assert adaptation.share_for(None) == adaptation.share_for(Likeness(float("nan"), 4.0)) == 0
+    assert exported.share_for(Likeness(9.0, 4.0)) == 0
+
+
+def test_always_and_never_ask_for_no_likeness(network):
+    always, never = (Adaptation(network, None, make_engine, adapt=adapt) for adapt in (True, False))
+    for likeness in (None, Likeness(1.0, 4.0), Likeness(9.0, 4.0)):
+        assert (always.share_for(likeness), never.share_for(likeness)) == (0.5, 0)

@@ -5,11 +5,14 @@ import pytest
 from monai.transforms import Compose, Lambda, LoadImaged
 
 from bundle.errors import BundleError
+from bundle.network import RepMode
+from bundle.predicting.adaptation import Adaptation
 from bundle.predicting.dataset import BlockDataset, ahead
 from bundle.predicting.output_values import OutputValues
 from bundle.predicting.prediction_run import PredictionRun
 from bundle.predicting.saving import SaveBlockd
 from bundle.predicting.stack_prediction import StackOpener
+from bundle.runtimes import make_engine
 from bundle.stacks.formats.ome_tiff_writer import write_ome_tiff
 from bundle.stacks.reader import FileReader
 from bundle.windows.memory_aware_inferer import MemoryAwareInferer
@@ -28,7 +31,8 @@ def blocks(tmp_path):
     opener = StackOpener(run, FileReader(), None, SPACING, "before", "input", inferer, values)
     saving = SaveBlockd("pred", "image", Compose([]), run, inferer, values, "m.pt")
     saving.finish = lambda prediction: prediction.close()
-    return lambda transform: BlockDataset(run, transform, opener, saving, progress=False)
+    never = Adaptation(RepMode(["dna"], base_width=1), None, make_engine, adapt=False)
+    return lambda transform: BlockDataset(run, transform, opener, saving, never, progress=False)
 
 
 def name_of(item):
