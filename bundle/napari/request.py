@@ -20,7 +20,7 @@ class Request:
         spacing: voxel size in micrometres (Z, Y, X); None = the file's.
         origin: where the first voxel lies, in micrometres (Z, Y, X).
         channel: transmitted-light channel of a file, by index or name; "" = the only one, or that whose name tells.
-        adapt: see `repmode predict --adapt`.
+        adapt: as `--adapt` of `repmode predict`.
     """
 
     image: Any
