@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose, LoadImaged
 
 from bundle.knobs.knob import CONFIGS
-from bundle.network.known_images import KnownImages
+from bundle.network.known_images import KnownImages, Likeness
 from bundle.predicting.likeness import MOST_WINDOWS, window_places
 from bundle.preprocessing.image_features import image_features
 from bundle.preprocessing.zscore import NormalizeStackd
@@ -21,12 +21,12 @@ from bundle.stacks.reader import FileReader
 from bundle.training import measure_known_images
 
 
-def distance_of(image: Any, known: KnownImages) -> float:
-    """Give the distance of a z-scored stack (1, Z, Y, X), as a prediction does."""
+def likeness_of(image: Any, known: KnownImages) -> Likeness:
+    """Compare a z-scored stack (1, Z, Y, X) with the training, as a prediction does."""
     windows = [
         image_features(np.asarray(image[0][at])) for at in window_places(image.shape[1:], known.window, MOST_WINDOWS)
     ]
-    return known.distance_of_windows(np.array(windows))
+    return known.likeness(np.array(windows))
 
 
 def load(path: Path) -> Any:
@@ -58,14 +58,15 @@ def main() -> None:
     dataset.data = [entries[index] for index in order[: arguments.training]]
     known = measure_known_images(dataset)
     prepare = config.get_parsed_content("validate#preprocessing")
-    held_out = [distance_of(prepare(entries[i])["image"].numpy(), known) for i in order[arguments.training :]]
+    held_out = [likeness_of(prepare(entries[i])["image"].numpy(), known) for i in order[arguments.training :]]
+    distances = [each.distance for each in held_out]
     print(
-        f"limit {known.limit:.2f}; {len(held_out)} held out: {np.mean(np.array(held_out) > known.limit):.1%} warn, "
-        f"median {np.median(held_out):.2f}, largest {max(held_out):.2f}"
+        f"limit {known.limit:.2f}; {len(held_out)} held out: {np.mean([each.unlike for each in held_out]):.1%} warn, "
+        f"median {np.median(distances):.2f}, largest {max(distances):.2f}"
     )
     for path in arguments.others:
-        distance = distance_of(np.asarray(load(path)), known)
-        print(f"{path.name}: {distance:.2f} {'unlike' if distance > known.limit else ''}")
+        likeness = likeness_of(np.asarray(load(path)), known)
+        print(f"{path.name}: {likeness.distance:.2f} {'unlike' if likeness.unlike else ''}")
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ class KnownImages:
         away = features[known] - np.array(self.mean)[known]
         return float(np.sqrt(away @ np.linalg.solve(covariance, away) * len(known) / known.sum()))
 
-    def distance_of_windows(self, windows: npt.NDArray[np.float64]) -> float:
-        """Give the median distance of a stack's windows (N, K); NaN where no window has statistics."""
+    def likeness(self, windows: npt.NDArray[np.float64]) -> Likeness:
+        """Compare a stack by the median distance of its windows' statistics (N, K); NaN where no window has any."""
         distances = np.array([self.distance(window) for window in windows])
         known = distances[np.isfinite(distances)]
-        return float(np.median(known)) if len(known) else float("nan")
+        return Likeness(float(np.median(known)) if len(known) else float("nan"), self.limit)

@@ -46,7 +46,7 @@ class Adaptation:
         most_windows: how many of them are looked at; of a larger stack, some that lie evenly in it.
     """
 
-    unrecorded = ("make", "device")  # described with the run's own engine; of no consequence
+    unrecorded = ("network", "tasks", "make", "device")  # described with the run's own engine; of no consequence
 
     def __init__(
         self,
@@ -94,8 +94,9 @@ class Adaptation:
     @property
     def remedy(self) -> str:
         """What there is to do about a stack that is unlike those of the training and that is not followed."""
-        follows = "whose batch norm follows such a stack"
-        return f"try --adapt {AUTO}" if self.able else f"try the trained network that it was exported from, {follows}"
+        if self.able:
+            return f"try --adapt {AUTO}"
+        return "try the trained network that it was exported from, whose batch norm follows such a stack"
 
     def __call__(
         self, prediction: StackPrediction, transform: Callable[[dict[str, Any]], dict[str, Any]], share: float

@@ -70,17 +70,16 @@ def compare_with_training(prediction: StackPrediction, transform: Preprocessing,
         known: what the network keeps of its training images.
     """
     windows = [window[0].numpy() for window in read_windows(prediction, transform, known.window, MOST_WINDOWS)]
-    distance = known.distance_of_windows(np.array([image_features(window) for window in windows]))
-    return Likeness(distance, known.limit)
+    return known.likeness(np.array([image_features(window) for window in windows]))
 
 
-def warn_of_unlike(path: Path, likeness: Likeness, remedy: str) -> None:
+def warn_of_unlike(path: Path, likeness: Likeness, advice: str) -> None:
     """Warn of a stack that is unlike those of the training.
 
     Args:
         path: of the stack.
         likeness: how like them it is.
-        remedy: what to do about it, besides looking at how it was read.
+        advice: what to do or to know, besides looking at how it was read.
     """
     if likeness.unlike:
         logger.warning(
@@ -88,5 +87,5 @@ def warn_of_unlike(path: Path, likeness: Likeness, remedy: str) -> None:
             "far from theirs as 99 %% of them do): trust the prediction less, check --channel and --spacing, and %s.",
             path,
             likeness.distance / likeness.limit,
-            remedy,
+            advice,
         )

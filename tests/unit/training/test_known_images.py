@@ -47,7 +47,7 @@ class Stacks:
 def test_at_most_one_in_a_hundred_stacks_like_those_of_the_training_is_unlike_them():
     known = fit(features_of(range(60)), np.arange(60), (8, 32, 32))
     held_out = features_of(range(1000, 1200))
-    warned = [known.distance_of_windows(features[None]) > known.limit for features in held_out]
+    warned = [known.likeness(features[None]).unlike for features in held_out]
     assert np.mean(warned) <= 0.01
     assert known.stacks == 60
 
